@@ -1,0 +1,114 @@
+"""The six numbers that decide when a label is assigned, trusted or doubted (DESIGN section 2).
+
+Shares and confidences are integers in millionths throughout, so that sums are exact and equal on
+every engine: 850_000 is 0.85.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+
+from hiveguard_pipeline.errors import BadInputError
+
+ONE = 1_000_000
+"""A confidence of 1.0, in millionths."""
+
+_LARGEST_COUNT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The six settings of a dataset; counts in votes, shares in millionths."""
+
+    consensus_threshold: int = 3
+    revalidation_min_total_votes: int = 15
+    revalidation_exit_confidence: int = 850_000
+    revalidation_confidence_threshold: int = 600_000
+    revalidation_delta: int = 50_000
+    revalidation_min_votes: int = 3
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            if not 1 <= getattr(self, name) <= _LARGEST_COUNT:
+                raise BadInputError(
+                    f"{name.upper()} must be a whole number from 1 to {_LARGEST_COUNT:,},"
+                    f" not {getattr(self, name)}"
+                )
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= ONE:
+                raise BadInputError(
+                    f"{name.upper()} must lie between 0 and 1, not {decimal_text(getattr(self, name))}"
+                )
+        if self.revalidation_delta == 0:
+            raise BadInputError(
+                "REVALIDATION_DELTA must be above 0: with 0 no vote could change a confidence"
+            )
+        if self.revalidation_confidence_threshold >= self.revalidation_exit_confidence:
+            raise BadInputError(
+                "REVALIDATION_CONFIDENCE_THRESHOLD (the floor, "
+                f"{decimal_text(self.revalidation_confidence_threshold)}) must be below "
+                f"REVALIDATION_EXIT_CONFIDENCE ({decimal_text(self.revalidation_exit_confidence)})"
+            )
+
+    def replaced(self, settings: Mapping[str, object]) -> "Policy":
+        """This policy with some settings changed; values as text or numbers, names in any case.
+
+        Raises BadInputError for an unknown setting, a value that is no number or has more than six
+        decimals, and for values that make no policy (floor >= exit, a count below 1).
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in settings.items():
+            key = name.lower()
+            if key not in values:
+                raise BadInputError(f"{name} is not a setting; the settings are {', '.join(SETTINGS)}")
+            values[key] = _count(name, value) if key in _COUNTS else _millionths(name, value)
+        return Policy(**values)
+
+    def settings(self) -> dict[str, str]:
+        """The six settings as they are written: name in capitals, shortest decimal."""
+        return {
+            field.name.upper(): (
+                str(getattr(self, field.name))
+                if field.name in _COUNTS
+                else decimal_text(getattr(self, field.name))
+            )
+            for field in fields(self)
+        }
+
+
+_COUNTS = ("consensus_threshold", "revalidation_min_total_votes", "revalidation_min_votes")
+_SHARES = ("revalidation_exit_confidence", "revalidation_confidence_threshold", "revalidation_delta")
+SETTINGS = tuple(field.name.upper() for field in fields(Policy))
+
+
+def decimal_text(millionths: int) -> str:
+    """The shortest decimal with at least one digit after the point: 850_000 -> '0.85', 10**6 -> '1.0'."""
+    whole, rest = divmod(millionths, ONE)
+    return f"{whole}.{f'{rest:06d}'.rstrip('0') or '0'}"
+
+
+def _decimal(name: str, value: object) -> Decimal:
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if isinstance(value, bool) or not number.is_finite():
+        raise BadInputError(f"{name} must be a number, not {value!r}")
+    return number
+
+
+def _count(name: str, value: object) -> int:
+    number = _decimal(name, value)
+    if abs(number) > _LARGEST_COUNT or number != int(number):
+        raise BadInputError(f"{name} must be a whole number from 1 to {_LARGEST_COUNT:,}, not {value}")
+    return int(number)
+
+
+def _millionths(name: str, value: object) -> int:
+    number = _decimal(name, value)
+    if abs(number) > 1:
+        raise BadInputError(f"{name} must lie between 0 and 1, not {value}")
+    scaled = number * ONE
+    if scaled != int(scaled):
+        raise BadInputError(f"{name} has more than six decimals: {value}")
+    return int(scaled)
