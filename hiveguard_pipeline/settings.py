@@ -1,0 +1,77 @@
+"""Where things are: the home, the database, Dagster's own home and the exports.
+
+Everything is read from the environment when asked for, never at import. What a policy is stands in
+`rules.policy`; here is only how the environment gives one to a new dataset.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.rules.policy import SETTINGS, Policy
+
+DEFAULT_HOME = ".hiveguard"
+DEFAULT_EXPORTS_KEPT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Places and limits that the environment names; every path is absolute."""
+
+    home: Path
+    database_url: str
+    dagster_home: Path
+    export_root: str
+    exports_kept: int
+    failure_webhook: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read HIVEGUARD_* and DAGSTER_HOME; raises BadInputError for a value that cannot be used."""
+        given = os.environ if environment is None else environment
+        home = Path(given.get("HIVEGUARD_HOME") or DEFAULT_HOME).expanduser().absolute()
+        return cls(
+            home=home,
+            database_url=given.get("HIVEGUARD_DATABASE_URL") or f"sqlite:///{home / 'hiveguard.db'}",
+            dagster_home=Path(given.get("DAGSTER_HOME") or home / "dagster").expanduser().absolute(),
+            export_root=given.get("HIVEGUARD_EXPORT_ROOT") or str(home / "exports"),
+            exports_kept=_exports_kept(given.get("HIVEGUARD_EXPORTS_KEPT")),
+            failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
+        )
+
+
+def _exports_kept(text: str | None) -> int:
+    if not text:
+        return DEFAULT_EXPORTS_KEPT
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInputError(f"HIVEGUARD_EXPORTS_KEPT must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def policy_from_environment(environment: Mapping[str, str] | None = None) -> Policy:
+    """The policy for a dataset that is created now: the defaults, changed by the environment."""
+    given = os.environ if environment is None else environment
+    return Policy().replaced({name: given[name] for name in SETTINGS if given.get(name)})
+
+
+def differing_settings(policy: Policy, environment: Mapping[str, str] | None = None) -> list[str]:
+    """Warnings for settings of the environment that differ from a dataset's recorded policy."""
+    given = os.environ if environment is None else environment
+    warnings = []
+    for name, recorded in policy.settings().items():
+        value = given.get(name)
+        if not value:
+            continue
+        try:
+            same = Policy().settings() | {name: recorded}
+            wanted = Policy().replaced(same | {name: value}).settings()[name]
+        except BadInputError:
+            wanted = value
+        if wanted != recorded:
+            warnings.append(
+                f"{name}={value} in the environment does nothing: the dataset's policy says {recorded}"
+                " (`hiveguard policy set` changes it)"
+            )
+    return warnings

@@ -1,0 +1,159 @@
+"""Connections: one embedded SQLite file or one PostgreSQL database, used in the same way.
+
+A write is one transaction. On SQLite it takes the file's single write lock at once (BEGIN IMMEDIATE), so
+that writers queue instead of failing half way; on PostgreSQL it is READ COMMITTED with row locks.
+A read sees one moment of the database.
+"""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from hiveguard_pipeline.errors import BadInputError, StoreUnavailableError
+
+BUSY_SECONDS = 300
+"""How long a writer of SQLite waits for another one."""
+
+CONNECT_SECONDS = 10
+
+
+class Database:
+    """The store's database. Raises BadInputError for an address that is none; connects when used."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url)
+
+    @property
+    def address(self) -> str:
+        """The address as it may be shown: without password or options."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that may write; commits at the end, rolls back on any error."""
+        with self._translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(hiveguard_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that sees one moment of the database."""
+        with self._translated(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[sa.Connection]:
+        """Several reads, each of which sees what is committed when it starts; may use temporary tables."""
+        with self._translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def use_write_ahead_log(self) -> None:
+        """Put an SQLite file into WAL mode, for good: readers and the writer do not block each other."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        with self._translated(), closing(self.engine.raw_connection()) as connection:
+            while connection.cursor().execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                try:
+                    connection.cursor().execute("PRAGMA journal_mode = WAL")
+                except sqlite3.OperationalError as error:  # this switch does not wait for others by itself
+                    if "locked" not in str(error) or time.monotonic() > deadline:
+                        raise StoreUnavailableError(f"{self.address} could not be opened: {error}") from None
+                    time.sleep(0.05)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise StoreUnavailableError(self._explained(error)) from None
+
+    def _explained(self, error: sa.exc.DBAPIError) -> str:
+        said = " ".join(self.without_secrets(str(error.orig)).split())
+        if "locked" in said or "busy" in said:
+            return (
+                f"{self.address} has been written by another process for over {BUSY_SECONDS} seconds;"
+                " nothing was changed, try again when it is done"
+            )
+        return f"the database {self.address} could not be used: {said}"
+
+    def without_secrets(self, text: str) -> str:
+        """A text with this database's password taken out."""
+        secrets = [self.url.password, self.url.query.get("password"), self.url.query.get("sslpassword")]
+        for secret in secrets:
+            if isinstance(secret, str) and secret:
+                text = text.replace(secret, "***")
+        return text
+
+
+def parse_url(text: str) -> sa.URL:
+    """A database address with the driver that is installed: sqlite, or postgresql+psycopg2.
+
+    The message of the BadInputError never repeats the text: it may hold a password.
+    """
+    try:
+        url = sa.make_url(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg2://", text.strip()))
+    except (sa.exc.ArgumentError, ValueError):
+        raise BadInputError(
+            "HIVEGUARD_DATABASE_URL is not a database address; it looks like"
+            " sqlite:////path/to/hiveguard.db or postgresql://user:password@host/database"
+        ) from None
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadInputError(
+            f"HIVEGUARD_DATABASE_URL names {url.get_backend_name()}; the store runs on sqlite and postgresql"
+        )
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise BadInputError("HIVEGUARD_DATABASE_URL names no file: an SQLite store is a file")
+    return url
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's own
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -262144")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("hiveguard_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "hiveguard",
+            "options": "-c timezone=UTC",
+        },
+    )
+
+
+def make_folder_of(database: Database) -> None:
+    """Make the folder that an SQLite file will lie in."""
+    if not database.is_sqlite:
+        return
+    folder = Path(str(database.url.database)).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"{folder} cannot be made: {error.strerror}") from None

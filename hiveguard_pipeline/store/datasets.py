@@ -1,0 +1,206 @@
+"""Datasets and their policies: create, find, lock, change."""
+
+import re
+import uuid
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.database import Database
+
+MODALITIES = ("image", "text", "audio")
+TASK_TYPES = {"image": "image_classification", "text": "text_classification", "audio": "audio_classification"}
+"""The task type that a dataset gets when none is named, by modality."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A set of items with one task type and one list of classes (none: any answer is taken)."""
+
+    dataset_id: str
+    name: str
+    task_type: str
+    modality: str
+    classes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPolicy:
+    """A policy as it stands in the table: under which id, by whom, why and when."""
+
+    policy_id: int
+    policy: Policy
+    actor: str
+    reason: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far runs have come: votes looked at, under which policy; the newest ledger row."""
+
+    folded_through: int
+    policy_id: int | None
+    ledger_position: int
+
+
+def now_text() -> str:
+    """This moment as it is written."""
+    return t.time_text(datetime.now(UTC))
+
+
+def create_dataset(
+    database: Database,
+    name: str,
+    policy: Policy,
+    *,
+    classes: tuple[str, ...] | None = None,
+    modality: str = "image",
+    task_type: str | None = None,
+    actor: str = "create",
+    reason: str = "dataset created",
+) -> Dataset:
+    """A new dataset with its first policy. Raises BadInputError for a bad or taken name."""
+    if not NAME.fullmatch(name):
+        raise BadInputError(
+            f"{name!r} cannot name a dataset: lower-case letters, digits, - and _ (63 at most),"
+            " the first a letter or digit"
+        )
+    if modality not in MODALITIES:
+        raise BadInputError(f"{modality!r} is no modality; there are {', '.join(MODALITIES)}")
+    if classes is not None and (len(classes) < 2 or len(set(classes)) < len(classes) or not all(classes)):
+        raise BadInputError("classes are at least two different, non-empty names")
+    dataset = Dataset(str(uuid.uuid4()), name, task_type or TASK_TYPES[modality], modality, classes)
+    with database.write() as connection:
+        taken = connection.execute(sa.select(t.datasets.c.name).where(t.datasets.c.name == name)).first()
+        if taken:
+            raise BadInputError(f"there is a dataset {name} already")
+        moment = now_text()
+        connection.execute(
+            t.datasets.insert().values(
+                dataset_id=dataset.dataset_id,
+                name=name,
+                task_type=dataset.task_type,
+                modality=modality,
+                classes=list(classes) if classes is not None else sa.null(),
+                created_at=moment,
+            )
+        )
+        connection.execute(
+            t.dataset_progress.insert().values(
+                dataset_id=dataset.dataset_id, folded_through=0, ledger_position=0, updated_at=moment
+            )
+        )
+        _record_policy(connection, dataset, policy, actor, reason)
+    return dataset
+
+
+def list_datasets(connection: sa.Connection) -> list[Dataset]:
+    """All datasets, by name."""
+    rows = connection.execute(sa.select(t.datasets)).all()
+    return sorted((_dataset(row) for row in rows), key=lambda dataset: dataset.name)
+
+
+def get_dataset(connection: sa.Connection, name: str) -> Dataset:
+    """The dataset of a name; raises BadInputError with the names there are."""
+    row = connection.execute(sa.select(t.datasets).where(t.datasets.c.name == name)).first()
+    if row is None:
+        known = [dataset.name for dataset in list_datasets(connection)]
+        raise BadInputError(
+            f"there is no dataset {name!r}; "
+            + (
+                f"there are {', '.join(known[:20])}"
+                if known
+                else "create one with `hiveguard datasets create`"
+            )
+        )
+    return _dataset(row)
+
+
+def lock_dataset(connection: sa.Connection, name: str) -> Dataset:
+    """The dataset, held for this transaction alone: runs, imports and reviews of it take turns.
+
+    On SQLite a write transaction holds the whole file already. On PostgreSQL this is a row lock that
+    waits for the other holder and lets new items refer to the dataset meanwhile.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(
+            sa.text("SELECT 1 FROM datasets WHERE name = :name FOR NO KEY UPDATE"), {"name": name}
+        )
+    return get_dataset(connection, name)
+
+
+def current_policy(connection: sa.Connection, dataset: Dataset) -> RecordedPolicy:
+    """The policy that holds for votes not yet processed."""
+    return policy_history(connection, dataset)[-1]
+
+
+def policy_history(connection: sa.Connection, dataset: Dataset) -> list[RecordedPolicy]:
+    """All policies of a dataset, oldest first."""
+    rows = connection.execute(
+        sa.select(t.policies)
+        .where(t.policies.c.dataset_id == dataset.dataset_id)
+        .order_by(t.policies.c.policy_id)
+    )
+    return [
+        RecordedPolicy(
+            policy_id=row.policy_id,
+            policy=Policy(**{field.name: getattr(row, field.name) for field in fields(Policy)}),
+            actor=row.actor,
+            reason=row.reason,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def set_policy(
+    database: Database, name: str, settings: dict[str, str], *, actor: str, reason: str
+) -> RecordedPolicy:
+    """Change some settings of a dataset from the votes on that are not processed yet."""
+    with database.write() as connection:
+        dataset = lock_dataset(connection, name)
+        before = current_policy(connection, dataset).policy
+        policy = before.replaced(settings)
+        if policy != before:
+            _record_policy(connection, dataset, policy, actor, reason)
+        return current_policy(connection, dataset)
+
+
+def progress_of(connection: sa.Connection, dataset: Dataset) -> Progress:
+    """How far runs of a dataset have come."""
+    row = connection.execute(
+        sa.select(t.dataset_progress).where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
+    ).one()
+    return Progress(row.folded_through, row.policy_id, row.ledger_position)
+
+
+def _record_policy(
+    connection: sa.Connection, dataset: Dataset, policy: Policy, actor: str, reason: str
+) -> None:
+    connection.execute(
+        t.policies.insert().values(
+            dataset_id=dataset.dataset_id,
+            actor=actor,
+            reason=reason,
+            created_at=now_text(),
+            **{field.name: getattr(policy, field.name) for field in fields(Policy)},
+        )
+    )
+
+
+def _dataset(row: sa.Row[tuple[object, ...]]) -> Dataset:
+    classes = row.classes
+    return Dataset(
+        row.dataset_id,
+        row.name,
+        row.task_type,
+        row.modality,
+        tuple(classes) if classes is not None else None,
+    )

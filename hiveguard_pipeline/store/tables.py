@@ -1,0 +1,284 @@
+"""The tables, as the newest migration leaves them. What each is for stands in the design, section 3.
+
+Confidence is held in integer millionths. Times are UTC: `timestamptz` on PostgreSQL, the text
+`2026-11-20T12:00:00.000000Z` on SQLite. item_id is a native uuid on PostgreSQL, its dashed text on SQLite.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+ITEM_NAMESPACE = uuid.UUID("6f1d9c1e-52f5-5d0e-9c6b-8d6a2f0d8a35")
+"""Fixed for ever: item ids are uuid5 of this over dataset name, NUL, external id."""
+
+
+class UtcTime(sa.TypeDecorator[str]):
+    """A time as the text that is written everywhere: `2026-11-20T12:00:00.000000Z`."""
+
+    impl = sa.TIMESTAMP(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Text on SQLite, timestamptz elsewhere."""
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.TIMESTAMP(timezone=True))
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Whatever the driver gives, as text."""
+        return time_text(value) if isinstance(value, datetime) else value
+
+
+def time_text(moment: datetime) -> str:
+    """A time in UTC as it is written; a naive one is UTC already."""
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def item_uuid(dataset_name: str, external_id: str) -> str:
+    """The item_id of an external id in a dataset; the same on every machine."""
+    return str(uuid.uuid5(ITEM_NAMESPACE, f"{dataset_name}\0{external_id}"))
+
+
+class CurrentTime(sa.sql.functions.FunctionElement[str]):
+    """The database's clock, for rows that the challenge server writes without a time."""
+
+    inherit_cache = True
+
+
+@compiles(CurrentTime)
+def _current_time(element: CurrentTime, compiler: Any, **options: Any) -> str:  # noqa: ARG001
+    return "now()"
+
+
+@compiles(CurrentTime, "sqlite")
+def _current_time_sqlite(element: CurrentTime, compiler: Any, **options: Any) -> str:  # noqa: ARG001
+    return "(strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))"
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Uuid = sa.Uuid(as_uuid=False).with_variant(sa.Text(), "sqlite")
+Big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _key(name: str) -> sa.Column[int]:
+    return sa.Column(name, Big, sa.Identity(always=False, cache=1), primary_key=True)
+
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("dataset_id", Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("task_type", sa.Text, nullable=False),
+    sa.Column("modality", sa.Text, nullable=False),
+    sa.Column("classes", sa.JSON),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
+items = sa.Table(
+    "items",
+    metadata,
+    sa.Column("item_id", Uuid, primary_key=True),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False),
+    sa.Column("external_id", sa.Text, nullable=False),
+    sa.Column("data_ref", sa.Text, nullable=False),
+    sa.Column("modality", sa.Text, nullable=False),
+    sa.Column("gold_label", sa.Text),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("dataset_id", "external_id"),
+)
+
+votes = sa.Table(
+    "votes",
+    metadata,
+    _key("vote_id"),
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), nullable=False),
+    sa.Column("solver_id", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("duration_ms", Big),
+    sa.Column("created_at", UtcTime, nullable=False, server_default=CurrentTime()),
+    sa.UniqueConstraint("item_id", "solver_id"),
+    sa.Index(None, "item_id", "vote_id"),
+    sqlite_autoincrement=True,
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    _key("policy_id"),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    sa.Column("consensus_threshold", sa.Integer, nullable=False),
+    sa.Column("revalidation_min_total_votes", sa.Integer, nullable=False),
+    sa.Column("revalidation_exit_confidence", sa.Integer, nullable=False),
+    sa.Column("revalidation_confidence_threshold", sa.Integer, nullable=False),
+    sa.Column("revalidation_delta", sa.Integer, nullable=False),
+    sa.Column("revalidation_min_votes", sa.Integer, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), primary_key=True),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False),
+    sa.Column("label", sa.Text),
+    sa.Column("confidence", sa.Integer),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("needs_review", sa.Boolean, nullable=False),
+    sa.Column("vote_count", sa.Integer, nullable=False),
+    sa.Column("revalidation_vote_count", sa.Integer, nullable=False),
+    sa.Column("revalidation_epochs", sa.Integer, nullable=False),
+    sa.Column("policy_id", Big, sa.ForeignKey("policies.policy_id"), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("applied_through", Big, nullable=False),
+    sa.Column("created_at", UtcTime),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Index(None, "dataset_id", "state"),
+)
+
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    _key("review_id"),
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), nullable=False, index=True),
+    sa.Column("decision", sa.Text, nullable=False),
+    sa.Column("label", sa.Text),
+    sa.Column("reviewer", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("undoes", Big, sa.ForeignKey("reviews.review_id")),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# No foreign keys here: a run writes hundreds of thousands of rows in one statement, all of them from
+# items that it has read and locked in the same transaction.
+batches = sa.Table(
+    "batches",
+    metadata,
+    _key("batch_id"),
+    sa.Column("item_id", Uuid, nullable=False),
+    sa.Column("policy_id", Big, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("first_vote_id", Big),
+    sa.Column("last_vote_id", Big),
+    sa.Column("agree", sa.Integer, nullable=False),
+    sa.Column("disagree", sa.Integer, nullable=False),
+    sa.Column("label", sa.Text),
+    sa.Column("confidence_before", sa.Integer),
+    sa.Column("confidence_after", sa.Integer),
+    sa.Column("state_after", sa.Text, nullable=False),
+    sa.Column("review_id", Big),
+    sa.Column("run_id", sa.Text),
+    sa.Column("applied_at", UtcTime, nullable=False),
+    sa.Index(None, "item_id", "batch_id"),
+    sqlite_autoincrement=True,
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    _key("import_id"),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("file_sha256", sa.Text, nullable=False),
+    sa.Column("rows_read", Big, nullable=False),
+    sa.Column("accepted", Big, nullable=False),
+    sa.Column("quarantined", Big, nullable=False),
+    sa.Column("already_known", Big, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+quarantined_votes = sa.Table(
+    "quarantined_votes",
+    metadata,
+    _key("quarantine_id"),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False),
+    sa.Column("import_id", Big, sa.ForeignKey("imports.import_id"), nullable=False),
+    sa.Column("line", Big, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("row", sa.Text, nullable=False),
+    sa.Column("fingerprint", Big, nullable=False),
+    sa.Index(None, "dataset_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+exclusions = sa.Table(
+    "exclusions",
+    metadata,
+    _key("exclusion_id"),
+    sa.Column("solver_id", sa.Text, nullable=False),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("undone_by", Big, sa.ForeignKey("exclusions.exclusion_id")),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+dataset_progress = sa.Table(
+    "dataset_progress",
+    metadata,
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), primary_key=True),
+    sa.Column("folded_through", Big, nullable=False),
+    sa.Column("policy_id", Big),
+    sa.Column("ledger_position", Big, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    comment="how far runs have read: every vote at or below folded_through was looked at under policy_id",
+)
+
+recheck_items = sa.Table(
+    "recheck_items",
+    metadata,
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), primary_key=True),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    comment="items whose waiting votes a review released; the next run takes them up",
+)
+
+VIEWS = {
+    "vote_status": """
+        SELECT v.vote_id, v.item_id, v.solver_id, v.answer, v.duration_ms, v.created_at,
+               v.vote_id <= coalesce(l.applied_through, 0) AS processed,
+               CASE WHEN v.vote_id <= l.applied_through THEN (
+                   SELECT max(b.batch_id) FROM batches b
+                   WHERE b.item_id = v.item_id AND b.generation = l.generation
+                     AND b.first_vote_id <= v.vote_id AND b.last_vote_id >= v.vote_id
+               ) END AS batch_id
+        FROM votes v LEFT JOIN labels l ON l.item_id = v.item_id
+    """,
+    "item_status": """
+        SELECT i.item_id, i.dataset_id, i.external_id, i.data_ref, i.modality, i.gold_label,
+               CASE WHEN i.gold_label IS NULL THEN coalesce(l.state, 'unlabeled') ELSE 'gold' END
+                   AS state,
+               l.label, l.confidence, coalesce(l.vote_count, 0) AS vote_count,
+               coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,
+               coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, l.policy_id,
+               coalesce(l.generation, 1) AS generation,
+               coalesce(l.applied_through, 0) AS applied_through,
+               l.created_at AS labelled_at, l.updated_at
+        FROM items i LEFT JOIN labels l ON l.item_id = i.item_id
+    """,
+    "finalized_labels": """
+        SELECT i.item_id, i.dataset_id, i.external_id, i.data_ref, i.modality, l.label, l.confidence,
+               l.vote_count + l.revalidation_vote_count AS solver_count, l.created_at, l.state,
+               l.needs_review, l.policy_id, i.gold_label
+        FROM labels l JOIN items i ON i.item_id = l.item_id
+        WHERE l.state IN ('in_revalidation', 'graduated')
+    """,
+}
+"""What people and checks read: each vote with its batch, each item with its state, the usable labels."""
