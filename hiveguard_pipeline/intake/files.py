@@ -1,0 +1,350 @@
+"""A file of rows as blocks of text columns, each row with its line, its text and, if it has none, why.
+
+Every value is text as it came: `01`, `NA` and `null` are values. Plain blocks are parsed in columns by
+Arrow; a block that holds a quote, a stray carriage return, bad UTF-8 or JSON of other types than text goes
+row by row through Python's own readers, which say more about what is wrong.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.json as pa_json
+
+from hiveguard_pipeline.errors import BadInputError
+
+BLOCK_BYTES = 8 << 20
+LONGEST_ROW_BYTES = 64 << 20
+
+UNREADABLE = "unreadable_row"
+BAD_UTF8 = "invalid_utf8"
+
+
+@dataclass(slots=True)
+class Block:
+    """Rows of a file: line numbers (from 1), the rows' own text, their values and why not, if so.
+
+    values: column name -> string array, null where the row has no such value. reason: string array,
+    null for a readable row.
+    """
+
+    line: Any
+    row: Any
+    values: dict[str, Any]
+    reason: Any
+
+
+class RowFile:
+    """A CSV or JSONL file, plain or gzip, read once, block by block.
+
+    Raises BadInputError, with file, line and reason, for what is no such file or lacks a column.
+    """
+
+    def __init__(self, path: Path, known: tuple[str, ...]) -> None:
+        self.name = path.name
+        self._hash = hashlib.sha256()
+        self._path = path
+        self._line = 1
+        try:
+            self._raw = path.open("rb")
+        except OSError as error:
+            raise BadInputError(f"{path}: {error.strerror}") from None
+        try:
+            self._stream = self._decompressed(self._raw)
+            start = self._read(BLOCK_BYTES)
+            self._pending = start.removeprefix(b"\xef\xbb\xbf")
+            self.is_jsonl = self._pending.lstrip()[:1] == b"{"
+            self.columns = known if self.is_jsonl else self._header(known)
+        except BaseException:
+            self._raw.close()
+            raise
+        self._known = tuple(name for name in known if name in self.columns)
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file's content (unpacked); complete once all blocks were read."""
+        return self._hash.hexdigest()
+
+    def refuse(self, why: str, line: int = 1) -> BadInputError:
+        """An error about this file."""
+        return BadInputError(f"{self._path}, line {line}: {why}; nothing was imported")
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows, in file order."""
+        while self._pending:
+            data = self._next_lines()
+            if self.is_jsonl:
+                block = self._json_columns(data)
+                yield block if block is not None else self._json_rows(data)
+            elif _is_plain(data):
+                yield self._csv_columns(data)
+            else:
+                yield from self._csv_rows(data)
+                return
+            self._line += data.count(b"\n")
+
+    def _decompressed(self, raw: BinaryIO) -> BinaryIO:
+        magic = raw.read(2)
+        raw.seek(0)
+        return gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw  # type: ignore[return-value]
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise self.refuse(f"the file cannot be read: {error}", self._line) from None
+        self._hash.update(data)
+        return data
+
+    def _next_lines(self) -> bytes:
+        """Whole lines; at least one."""
+        parts = [self._pending]
+        size = len(self._pending)
+        while True:
+            more = self._read(BLOCK_BYTES) if size < BLOCK_BYTES or b"\n" not in parts[-1] else b""
+            if not more:
+                break
+            parts.append(more)
+            size += len(more)
+            if size > LONGEST_ROW_BYTES:
+                raise self.refuse(f"a line of more than {LONGEST_ROW_BYTES >> 20} MB", self._line)
+            if b"\n" in more:
+                break
+        data = b"".join(parts)
+        end = data.rfind(b"\n") + 1
+        at_end = not (rest := self._read(1))
+        if at_end or end == 0:
+            self._pending = b""
+            return data
+        self._pending = data[end:] + rest
+        return data[:end]
+
+    def _header(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        while b"\n" not in self._pending and (more := self._read(BLOCK_BYTES)):
+            self._pending += more
+        first, _, self._pending = self._pending.partition(b"\n")
+        try:
+            text = first.decode().rstrip("\r")
+        except UnicodeDecodeError:
+            raise self.refuse("the file is not UTF-8 text") from None
+        if not text.strip():
+            raise self.refuse("there is no header: the file is empty or begins with a blank line")
+        if text.lstrip()[:1] == "[":
+            raise self.refuse("the file is neither CSV nor JSONL (a JSON array: write one object a line)")
+        columns = tuple(name.strip() for name in next(csv.reader([text])))
+        repeated = {name for name in columns if columns.count(name) > 1}
+        if repeated & set(known):
+            raise self.refuse(f"column {sorted(repeated)[0]!r} stands there twice")
+        self._line = 2
+        return columns
+
+    def _csv_columns(self, data: bytes) -> Block:
+        bad: list[int] = []
+        if not data.endswith(b"\n"):
+            data += b"\n"
+
+        def skip(row: Any) -> str:
+            bad.append(row.number - 1)
+            return "skip"
+
+        names = [f"{position}" for position in range(len(self.columns))]
+        table = pa_csv.read_csv(
+            io.BytesIO(data),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            parse_options=pa_csv.ParseOptions(
+                quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
+        )
+        rows = _lines(data)
+        readable = np.ones(len(rows), dtype=bool)
+        readable[bad] = False
+        place = np.full(len(rows), -1, dtype=np.int64)
+        place[readable] = np.arange(table.num_rows)
+        filled = pa.compute.not_equal(pa.compute.utf8_trim_whitespace(rows), "").to_numpy(False)
+        take = pa.array(place, mask=place < 0)
+        block = Block(
+            line=np.arange(len(rows)) + self._line,
+            row=rows,
+            values={
+                name: table.column(self.columns.index(name)).combine_chunks().take(take)
+                for name in self._known
+            },
+            reason=pa.compute.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE),
+        )
+        return block if filled.all() else _only(block, filled)
+
+    def _csv_rows(self, data: bytes) -> Iterator[Block]:
+        """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes."""
+        consumed: list[str] = []
+
+        def lines() -> Iterator[str]:
+            part = data
+            while part:
+                for line in io.BytesIO(part):
+                    text = line.decode("utf-8", "surrogateescape")
+                    consumed.append(text)
+                    if sum(map(len, consumed)) > LONGEST_ROW_BYTES:
+                        raise self.refuse("a quote that is opened and not closed", self._line)
+                    yield text
+                part = self._next_lines() if self._pending else b""
+
+        old_limit = csv.field_size_limit(LONGEST_ROW_BYTES)
+        try:
+            collected = _Rows(self.columns, self._known)
+            reader = csv.reader(lines())
+            while True:
+                try:
+                    fields: list[str] | None = next(reader)
+                except StopIteration:
+                    break
+                except csv.Error:
+                    fields = None
+                text = "".join(consumed)
+                collected.add(self._line, text.rstrip("\r\n"), fields)
+                self._line += len(consumed)
+                consumed.clear()
+                if len(collected) >= 65_536:
+                    yield collected.block()
+                    collected = _Rows(self.columns, self._known)
+            yield collected.block()
+        finally:
+            csv.field_size_limit(old_limit)
+
+    def _json_columns(self, data: bytes) -> Block | None:
+        """The rows of a block of JSON objects of texts; None if they are anything else."""
+        schema = pa.schema([(name, pa.string()) for name in self._known])
+        if b"\r" in data or not _is_utf8(data):
+            return None
+        try:
+            table = pa_json.read_json(
+                io.BytesIO(data),
+                read_options=pa_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+                parse_options=pa_json.ParseOptions(
+                    explicit_schema=schema, unexpected_field_behavior="ignore"
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        rows = _lines(data if data.endswith(b"\n") else data + b"\n")
+        if table.num_rows != len(rows):
+            return None
+        return Block(
+            line=np.arange(len(rows)) + self._line,
+            row=rows,
+            values={name: table[name].combine_chunks() for name in self._known},
+            reason=pa.nulls(len(rows), pa.string()),
+        )
+
+    def _json_rows(self, data: bytes) -> Block:
+        collected = _Rows(self._known, self._known)
+        for number, line in enumerate(data.split(b"\n")):
+            text = line.decode("utf-8", "surrogateescape").rstrip("\r")
+            if not text.strip():
+                continue
+            try:
+                found = json.loads(text, parse_int=str, parse_float=str)
+            except (ValueError, RecursionError):
+                found = None
+            fields = [_as_text(found.get(name)) for name in self._known] if isinstance(found, dict) else None
+            collected.add(self._line + number, text, fields)
+        return collected.block()
+
+
+class _Rows:
+    """Rows gathered one by one, made into a block."""
+
+    def __init__(self, columns: tuple[str, ...], known: tuple[str, ...]) -> None:
+        self._width = len(columns)
+        self._known = {name: columns.index(name) for name in known}
+        self._line: list[int] = []
+        self._row: list[str] = []
+        self._fields: list[list[Any] | None] = []
+        self._reason: list[str | None] = []
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def add(self, line: int, text: str, fields: list[Any] | None) -> None:
+        if fields == []:
+            return
+        reason = None if fields is not None and len(fields) == self._width else UNREADABLE
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            reason = BAD_UTF8
+        self._line.append(line)
+        self._row.append(text)
+        self._fields.append(None if reason else fields)
+        self._reason.append(reason)
+
+    def block(self) -> Block:
+        return Block(
+            line=np.array(self._line, dtype=np.int64),
+            row=pa.array(self._row, type=pa.string()),
+            values={
+                name: pa.array(
+                    [fields[position] if fields is not None else None for fields in self._fields],
+                    type=pa.string(),
+                )
+                for name, position in self._known.items()
+            },
+            reason=pa.array(self._reason, type=pa.string()),
+        )
+
+
+def _as_text(value: object) -> str | None:
+    """A JSON value as the text it stands for; what is not text or a number, as JSON again."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether lines and commas alone say where rows and values end."""
+    return b'"' not in data and data.count(b"\r") == data.count(b"\r\n") and _is_utf8(data)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines(data: bytes) -> Any:
+    """The lines of a block that ends with a newline, as a string array without line ends."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
+    lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
+    return pa.compute.utf8_rtrim(lines, "\r\n")
+
+
+def _only(block: Block, mask: Any) -> Block:
+    keep = pa.array(mask)
+    return Block(
+        line=block.line[mask],
+        row=block.row.filter(keep),
+        values={name: column.filter(keep) for name, column in block.values.items()},
+        reason=block.reason.filter(keep),
+    )

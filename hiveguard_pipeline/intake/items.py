@@ -1,0 +1,204 @@
+"""Items from a file: a list that is right as a whole, or refused as a whole.
+
+An item that is there already gets the file's data_ref and modality; a gold label is given once and never
+changed by an import.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from hiveguard_pipeline.intake import checks
+from hiveguard_pipeline.intake.files import Block, RowFile
+from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.bulk import append, read_columns
+from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.datasets import MODALITIES, Dataset, lock_dataset, now_text
+
+COLUMNS = ("external_id", "data_ref", "modality", "gold_label")
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class ItemImport:
+    """What became of a file's rows: items made, changed, as they were; and gold labels kept against it."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    made_gold: int = 0
+    gold_kept: int = 0
+    """Items whose gold label differs from the file's and was kept."""
+
+
+def import_items(database: Database, dataset_name: str, path: Path) -> ItemImport:
+    """Import a CSV or JSONL file of items (external_id, data_ref, modality[, gold_label]).
+
+    Raises BadInputError, naming the lines, if any row cannot be taken; then nothing was imported.
+    """
+    with RowFile(path, COLUMNS) as file:
+        for name in COLUMNS[:3]:
+            if name not in file.columns:
+                raise file.refuse(f"there is no column {name}; the columns are {', '.join(file.columns)}")
+        with database.write() as connection:
+            dataset = lock_dataset(connection, dataset_name)
+            connection.execute(
+                sa.text(
+                    "CREATE TEMPORARY TABLE staged (line bigint, external_id text, data_ref text,"
+                    " modality text, gold_label text)"
+                )
+            )
+            read = 0
+            for block in file.blocks():
+                append(connection, "staged", _checked(block, dataset, file))
+                read += len(block.line)
+            result = _take(connection, dataset, file)
+            result.read = read
+            connection.execute(
+                t.imports.insert().values(
+                    dataset_id=dataset.dataset_id,
+                    kind="items",
+                    file_name=file.name,
+                    file_sha256=file.sha256,
+                    rows_read=read,
+                    accepted=result.created + result.updated,
+                    quarantined=0,
+                    already_known=result.unchanged,
+                    created_at=now_text(),
+                )
+            )
+            connection.execute(sa.text("DROP TABLE staged"))
+    return result
+
+
+def insert_items(
+    connection: sa.Connection,
+    dataset: Dataset,
+    external_id: Any,
+    *,
+    data_ref: Any,
+    modality: Any,
+    gold_label: Any = None,
+) -> int:
+    """Insert new items from columns; returns how many."""
+    rows = len(external_id)
+    ids = [t.item_uuid(dataset.name, name) for name in external_id.to_pylist()]
+    return append(
+        connection,
+        "items",
+        {
+            "item_id": pa.array(ids, type=pa.string()),
+            "dataset_id": pa.repeat(pa.scalar(dataset.dataset_id), rows),
+            "external_id": external_id,
+            "data_ref": data_ref,
+            "modality": modality,
+            "gold_label": gold_label if gold_label is not None else pa.nulls(rows, pa.string()),
+            "created_at": pa.repeat(pa.scalar(now_text()), rows),
+        },
+    )
+
+
+def _checked(block: Block, dataset: Dataset, file: RowFile) -> dict[str, Any]:
+    rows = len(block.line)
+    value = {name: block.values.get(name, pa.nulls(rows, pa.string())) for name in COLUMNS}
+    gold = pc.if_else(checks.is_blank(value["gold_label"]), pa.scalar(None, pa.string()), value["gold_label"])
+    outside = (
+        pc.invert(pc.is_in(gold, value_set=pa.array([*dataset.classes, None], type=pa.string())))
+        if dataset.classes is not None
+        else pa.scalar(False)
+    )
+    reason = checks.first_reason(
+        block.reason,
+        *((checks.has_nul(value[name]), "a NUL character") for name in COLUMNS),
+        (checks.is_blank(value["external_id"]), "no external_id"),
+        (checks.is_blank(value["data_ref"]), "no data_ref"),
+        (
+            pc.invert(pc.is_in(value["modality"], value_set=pa.array(MODALITIES))),
+            f"a modality that is none of {', '.join(MODALITIES)}",
+        ),
+        (checks.too_long(value["external_id"], checks.LONGEST_KEY), "a too long external_id"),
+        (outside, f"a gold_label that is no class of {dataset.name}"),
+    )
+    bad = pc.is_valid(reason).to_numpy(False)
+    if bad.any():
+        lines = block.line[bad].tolist()
+        reasons = reason.filter(pa.array(bad)).to_pylist()
+        shown = "; ".join(
+            f"line {line}: {why}" for line, why in zip(lines[1:_SHOWN], reasons[1:_SHOWN], strict=True)
+        )
+        raise file.refuse(f"{reasons[0]}" + (f" ({len(lines)} bad rows; {shown})" if shown else ""), lines[0])
+    return {
+        "line": block.line,
+        "external_id": value["external_id"],
+        "data_ref": value["data_ref"],
+        "modality": value["modality"],
+        "gold_label": gold,
+    }
+
+
+def _take(connection: sa.Connection, dataset: Dataset, file: RowFile) -> ItemImport:
+    names = {"dataset": dataset.dataset_id}
+    key = sa.bindparam("dataset", type_=t.Uuid)
+
+    def execute(query: str, **more: object) -> sa.CursorResult[Any]:
+        return connection.execute(sa.text(query).bindparams(key), names | more)
+
+    repeated = connection.execute(
+        sa.text(
+            "SELECT external_id, max(line) FROM staged GROUP BY external_id HAVING count(*) > 1"
+            " ORDER BY 2 LIMIT 1"
+        )
+    ).first()
+    if repeated:
+        raise file.refuse(f"external_id {str(repeated[0])[:80]!r} stands there twice", int(repeated[1]))
+    there = "FROM staged s JOIN items i ON i.dataset_id = :dataset AND i.external_id = s.external_id"
+    result = ItemImport()
+    known = execute(f"SELECT count(*) {there}").scalar_one()
+    gold_now = "s.gold_label IS NOT NULL AND i.gold_label IS NULL"
+    differs = f"(i.data_ref <> s.data_ref OR i.modality <> s.modality OR ({gold_now}))"
+    result.gold_kept = execute(f"SELECT count(*) {there} WHERE i.gold_label <> s.gold_label").scalar_one()
+    result.made_gold = execute(f"SELECT count(*) {there} WHERE {gold_now}").scalar_one()
+    result.updated = execute(f"SELECT count(*) {there} WHERE {differs}").scalar_one()
+    result.unchanged = known - result.updated
+    if result.updated:
+        execute(
+            "UPDATE items SET data_ref = s.data_ref, modality = s.modality,"
+            " gold_label = coalesce(items.gold_label, s.gold_label) FROM staged s"
+            " WHERE items.dataset_id = :dataset AND items.external_id = s.external_id"
+        )
+    if result.made_gold:
+        execute(
+            f"UPDATE labels SET state = '{STATES[State.GOLD]}', needs_review = false, updated_at = :now"
+            f" WHERE dataset_id = :dataset AND state <> '{STATES[State.GOLD]}' AND EXISTS"
+            " (SELECT 1 FROM items i WHERE i.item_id = labels.item_id AND i.gold_label IS NOT NULL)",
+            now=now_text(),
+        )
+    result.created = _insert_new(connection, dataset)
+    return result
+
+
+def _insert_new(connection: sa.Connection, dataset: Dataset) -> int:
+    new = read_columns(
+        connection,
+        "SELECT s.external_id, s.data_ref, s.modality, s.gold_label FROM staged s"
+        " LEFT JOIN items i ON i.dataset_id = :dataset AND i.external_id = s.external_id"
+        " WHERE i.item_id IS NULL ORDER BY s.line",
+        {"dataset": dataset.dataset_id},
+        {"external_id": str, "data_ref": str, "modality": str, "gold_label": str},
+    )
+    if not len(new["external_id"]):
+        return 0
+    return insert_items(
+        connection,
+        dataset,
+        new["external_id"],
+        data_ref=new["data_ref"],
+        modality=new["modality"],
+        gold_label=new["gold_label"],
+    )
