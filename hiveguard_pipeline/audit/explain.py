@@ -1,0 +1,47 @@
+"""Everything that made a label: votes, batches with confidence before and after, decisions, Dagster runs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.status import ItemStatus, find_item
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An item, its votes in arrival order, its ledger and the decisions on it; confidences in millionths."""
+
+    item: ItemStatus
+    votes: list[dict[str, Any]]
+    batches: list[dict[str, Any]]
+    reviews: list[dict[str, Any]]
+
+
+def explain(connection: sa.Connection, item: str, dataset_name: str | None = None) -> Explanation:
+    """Gather an item's history; raises BadInputError if there is no such item."""
+    found = find_item(connection, item, dataset_name)
+    by_item = {"item": found.item_id}
+    votes = connection.execute(
+        sa.text(
+            "SELECT vote_id, solver_id, answer, duration_ms, created_at, processed, batch_id"
+            " FROM vote_status WHERE item_id = :item ORDER BY vote_id"
+        ).columns(created_at=t.UtcTime, processed=sa.Boolean),
+        by_item,
+    )
+    columns = [column for column in t.batches.c if column.name != "item_id"]
+    batches = connection.execute(
+        sa.select(*columns).where(t.batches.c.item_id == found.item_id).order_by(t.batches.c.batch_id)
+    )
+    reviews = connection.execute(
+        sa.select(*(column for column in t.reviews.c if column.name != "item_id"))
+        .where(t.reviews.c.item_id == found.item_id)
+        .order_by(t.reviews.c.review_id)
+    )
+    return Explanation(
+        item=found,
+        votes=[dict(row) for row in votes.mappings()],
+        batches=[dict(row) for row in batches.mappings()],
+        reviews=[dict(row) for row in reviews.mappings()],
+    )

@@ -1,0 +1,263 @@
+"""Replay of a dataset's ledger against its votes: every label re-derived, every difference named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Votes
+from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.rules.replay import DECISIONS, History, Outcome, replay
+from hiveguard_pipeline.rules.states import KINDS, STATES, State
+from hiveguard_pipeline.store.bulk import Columns, read_columns
+from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.datasets import Dataset, get_dataset, policy_history
+
+ITEMS_AT_ONCE = 200_000
+
+_LABELS: dict[str, type] = {
+    "item_id": str,
+    "external_id": str,
+    "gold": int,
+    "has_row": int,
+    "label": str,
+    "confidence": int,
+    "state": str,
+    "vote_count": int,
+    "revalidation_vote_count": int,
+    "revalidation_epochs": int,
+    "policy_id": int,
+    "applied_through": int,
+}
+_BATCHES: dict[str, type] = {
+    "n": int,
+    "batch_id": int,
+    "policy_id": int,
+    "kind": str,
+    "first_vote_id": int,
+    "last_vote_id": int,
+    "agree": int,
+    "disagree": int,
+    "label": str,
+    "confidence_before": int,
+    "confidence_after": int,
+    "state_after": str,
+    "review_id": int,
+    "decision": str,
+    "undoes": int,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not follow: on an item, and on a row of its ledger if batch_id is not None."""
+
+    dataset: str
+    item_id: str
+    external_id: str
+    batch_id: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was replayed, and what did not follow."""
+
+    items: int = 0
+    votes: int = 0
+    batches: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def verify(
+    database: Database, dataset_name: str, report: Callable[[int, int], None] | None = None
+) -> Verification:
+    """Replay a dataset's ledger and votes, of one moment of the database."""
+    done = Verification()
+    with database.read() as connection:
+        dataset = get_dataset(connection, dataset_name)
+        recorded = policy_history(connection, dataset)
+        policies = {entry.policy_id: entry.policy for entry in recorded}
+        count = int(
+            connection.execute(
+                sa.text(f"SELECT count(*) {_HISTORIES}"), {"dataset": dataset.dataset_id}
+            ).scalar_one()
+        )
+        after = "00000000-0000-0000-0000-000000000000"
+        while done.items < count:
+            labels = read_columns(
+                connection,
+                f"SELECT {_LABEL_FIELDS} {_HISTORIES} AND i.item_id > :after ORDER BY i.item_id"
+                f" LIMIT {ITEMS_AT_ONCE}",
+                {"dataset": dataset.dataset_id, "after": after},
+                _LABELS,
+            )
+            if not len(labels["item_id"]):
+                break
+            window = {
+                "dataset": dataset.dataset_id,
+                "after": after,
+                "last": labels["item_id"][-1].as_py(),
+            }
+            _verify_part(connection, dataset, labels, window, policies, done)
+            after = str(window["last"])
+            if report:
+                report(done.items, count)
+    return done
+
+
+_HISTORIES = (
+    "FROM items i LEFT JOIN labels l ON l.item_id = i.item_id WHERE i.dataset_id = :dataset AND"
+    " (l.item_id IS NOT NULL OR EXISTS (SELECT 1 FROM batches b WHERE b.item_id = i.item_id))"
+)
+_LABEL_FIELDS = (
+    "i.item_id AS item_id, i.external_id AS external_id,"
+    " CASE WHEN i.gold_label IS NULL THEN 0 ELSE 1 END AS gold,"
+    " CASE WHEN l.item_id IS NULL THEN 0 ELSE 1 END AS has_row, l.label AS label,"
+    f" coalesce(l.confidence, {NO_CONFIDENCE}) AS confidence, coalesce(l.state, 'unlabeled') AS state,"
+    " coalesce(l.vote_count, 0) AS vote_count,"
+    " coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,"
+    " coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, coalesce(l.policy_id, 0) AS policy_id,"
+    " coalesce(l.applied_through, 0) AS applied_through"
+)
+_NUMBERED = (
+    "(SELECT i.item_id, coalesce(l.generation, 1) AS generation,"
+    f" row_number() OVER (ORDER BY i.item_id) - 1 AS n {_HISTORIES}"
+    " AND i.item_id > :after AND i.item_id <= :last) w"
+)
+
+
+def _verify_part(
+    connection: sa.Connection,
+    dataset: Dataset,
+    labels: Columns,
+    window: dict[str, object],
+    policies: dict[int, Policy],
+    done: Verification,
+) -> None:
+    votes = read_columns(
+        connection,
+        f"SELECT w.n, v.vote_id, v.answer FROM {_NUMBERED} JOIN votes v ON v.item_id = w.item_id"
+        " ORDER BY w.n, v.vote_id",
+        window,
+        {"n": int, "vote_id": int, "answer": str},
+    )
+    batches = read_columns(
+        connection,
+        "SELECT w.n, b.batch_id, b.policy_id, b.kind, coalesce(b.first_vote_id, -1) AS first_vote_id,"
+        " coalesce(b.last_vote_id, -1) AS last_vote_id, b.agree, b.disagree, b.label,"
+        f" coalesce(b.confidence_before, {NO_CONFIDENCE}) AS confidence_before,"
+        f" coalesce(b.confidence_after, {NO_CONFIDENCE}) AS confidence_after, b.state_after,"
+        " coalesce(b.review_id, -1) AS review_id, coalesce(r.decision, 'none') AS decision,"
+        f" coalesce(r.undoes, -1) AS undoes FROM {_NUMBERED}"
+        " JOIN batches b ON b.item_id = w.item_id AND b.generation = w.generation"
+        " LEFT JOIN reviews r ON r.review_id = b.review_id ORDER BY w.n, b.batch_id",
+        window,
+        _BATCHES,
+    )
+    items = len(labels["item_id"])
+    coded = _encoded(votes["answer"], batches["label"], labels["label"])
+    stream = Votes(np.searchsorted(votes["n"], np.arange(items + 1)).astype(np.int64), coded[0])
+    history = _history(batches, coded[1], list(policies))
+    outcome, differences = replay(stream, votes["vote_id"], history, list(policies.values()))
+
+    def find(item: int, batch_id: int | None, reason: str) -> None:
+        done.findings.append(
+            Finding(
+                dataset.name,
+                labels["item_id"][item].as_py(),
+                labels["external_id"][item].as_py(),
+                batch_id,
+                reason,
+            )
+        )
+
+    for difference in differences:
+        for row in difference.rows.tolist():
+            find(int(history.item[row]), int(batches["batch_id"][row]), difference.reason)
+    for rows, reason in _label_differences(labels, coded[2], batches, votes, outcome):
+        for item in rows.tolist():
+            find(int(item), None, reason)
+    done.items += items
+    done.votes += len(votes["vote_id"])
+    done.batches += len(history)
+
+
+def _encoded(*columns: Any) -> list[Any]:
+    """Text columns as codes of one dictionary; -1 for null."""
+    joined = pa.chunked_array(list(columns), type=pa.string()).combine_chunks().dictionary_encode()
+    codes = joined.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
+    return np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
+
+
+def _codes(words: tuple[str, ...], column: Any) -> Any:
+    """Positions of words in a list; past its end for a word that is not in it."""
+    found = pa.compute.index_in(column, value_set=pa.array(words)).fill_null(len(words))
+    return found.to_numpy(zero_copy_only=False).astype(np.uint8)
+
+
+def _history(batches: Columns, label: Any, policy_ids: list[int]) -> History:
+    rows = len(batches["n"])
+    row_of_review = {int(review): row for row, review in enumerate(batches["review_id"]) if review >= 0}
+    undone = np.zeros(rows, dtype=bool)
+    restores = np.full(rows, -1, dtype=np.int64)
+    for row in np.flatnonzero(batches["undoes"] >= 0).tolist():
+        replaced = row_of_review.get(int(batches["undoes"][row]))
+        if replaced is None:
+            continue
+        undone[replaced] = True
+        if replaced > 0 and batches["n"][replaced - 1] == batches["n"][replaced]:
+            restores[row] = replaced - 1
+    return History(
+        item=batches["n"],
+        policy=np.searchsorted(np.array(policy_ids), batches["policy_id"]).clip(0, len(policy_ids) - 1),
+        kind=_codes(KINDS, batches["kind"]),
+        first_vote_id=batches["first_vote_id"],
+        last_vote_id=batches["last_vote_id"],
+        agree=batches["agree"],
+        disagree=batches["disagree"],
+        label=label,
+        confidence_before=batches["confidence_before"],
+        confidence_after=batches["confidence_after"],
+        state_after=_codes(STATES, batches["state_after"]),
+        decision=_codes(DECISIONS, batches["decision"]),
+        undone=undone,
+        restores=restores,
+    )
+
+
+def _label_differences(
+    labels: Columns, label: Any, batches: Columns, votes: Columns, outcome: Outcome
+) -> list[tuple[Any, str]]:
+    """Labels that are not what their ledger amounts to."""
+    items = len(labels["item_id"])
+    state = _codes(STATES, labels["state"])
+    derived_state = np.where(labels["gold"] == 1, State.GOLD, outcome.state)
+    last_policy = np.zeros(items, dtype=np.int64)
+    has_rows = outcome.last_row >= 0
+    last_policy[has_rows] = batches["policy_id"][outcome.last_row[has_rows]]
+    below = votes["vote_id"] <= labels["applied_through"][votes["n"]]
+    processed = np.bincount(votes["n"][below], minlength=items)
+    checks = [
+        (labels["has_row"] == 0, "has a ledger and no label"),
+        (~has_rows, "has a label and no ledger"),
+        (label != outcome.label, "has another label than its ledger gives"),
+        (labels["confidence"] != outcome.confidence, "has another confidence than its ledger gives"),
+        (state != derived_state, "is in another state than its ledger gives"),
+        (
+            (labels["vote_count"] != outcome.vote_count)
+            | (labels["revalidation_vote_count"] != outcome.revalidation_vote_count),
+            "counts other votes than its ledger",
+        ),
+        (labels["revalidation_epochs"] != outcome.revalidation_epochs, "counts other graduations"),
+        (labels["applied_through"] != outcome.applied_through, "has its watermark at another vote"),
+        (labels["policy_id"] != last_policy, "names another policy than its ledger"),
+        (
+            processed != labels["vote_count"] + labels["revalidation_vote_count"],
+            "has more or fewer votes under its watermark than it counts",
+        ),
+    ]
+    return [(np.flatnonzero(wrong), reason) for wrong, reason in checks if wrong.any()]

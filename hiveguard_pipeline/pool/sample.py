@@ -1,0 +1,101 @@
+"""Draws from the pool: tier 1 (unlabeled) first, then tier 2 (in re-validation) by weight."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+
+from hiveguard_pipeline.rules.selection import draw_fewest_first, draw_weighted, weights
+from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.bulk import read_columns
+from hiveguard_pipeline.store.datasets import Dataset, current_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An item to serve. weight is None in tier 1; confidence is in millionths, None where there is none."""
+
+    item_id: str
+    external_id: str
+    data_ref: str
+    modality: str
+    tier: int
+    weight: float | None
+    votes: int
+    confidence: int | None
+
+
+def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None = None) -> list[Drawn]:
+    """Up to n items to serve next, in serving order. The same seed draws the same from the same pool."""
+    random = np.random.default_rng(seed)
+    unlabeled = read_columns(
+        connection,
+        "SELECT s.item_id, count(v.vote_id) AS votes FROM item_status s"
+        " LEFT JOIN votes v ON v.item_id = s.item_id"
+        " WHERE s.dataset_id = :dataset AND s.state = 'unlabeled' GROUP BY s.item_id ORDER BY s.item_id",
+        {"dataset": dataset.dataset_id},
+        {"item_id": str, "votes": int},
+    )
+    first = draw_fewest_first(unlabeled["votes"], n, random)
+    chosen: list[tuple[str, int, float | None, int]] = [
+        (unlabeled["item_id"][int(row)].as_py(), 1, None, int(unlabeled["votes"][row])) for row in first
+    ]
+    if len(chosen) < n:
+        again = read_columns(
+            connection,
+            "SELECT item_id, confidence, vote_count + revalidation_vote_count AS votes FROM labels"
+            f" WHERE dataset_id = :dataset AND state = '{STATES[State.IN_REVALIDATION]}' ORDER BY item_id",
+            {"dataset": dataset.dataset_id},
+            {"item_id": str, "confidence": int, "votes": int},
+        )
+        weight = weights(again["confidence"], again["votes"], current_policy(connection, dataset).policy)
+        for row in draw_weighted(weight, n - len(chosen), random):
+            chosen.append(
+                (again["item_id"][int(row)].as_py(), 2, float(weight[row]), int(again["votes"][row]))
+            )
+    return _described(connection, chosen)
+
+
+def pool_counts(connection: sa.Connection, dataset: Dataset) -> dict[str, int]:
+    """Items of each tier: {"tier_1": ..., "tier_2": ...}."""
+    counted = connection.execute(
+        sa.text("SELECT state, count(*) FROM item_status WHERE dataset_id = :dataset GROUP BY state"),
+        {"dataset": dataset.dataset_id},
+    )
+    states = {str(state): int(count) for state, count in counted}
+    return {
+        "tier_1": states.get(STATES[State.UNLABELED], 0),
+        "tier_2": states.get(STATES[State.IN_REVALIDATION], 0),
+    }
+
+
+def _described(connection: sa.Connection, chosen: list[tuple[str, int, float | None, int]]) -> list[Drawn]:
+    found = {}
+    ids = [item_id for item_id, *_ in chosen]
+    for start in range(0, len(ids), 10_000):
+        rows = connection.execute(
+            sa.select(
+                t.items.c.item_id,
+                t.items.c.external_id,
+                t.items.c.data_ref,
+                t.items.c.modality,
+                t.labels.c.confidence,
+            )
+            .outerjoin_from(t.items, t.labels, t.items.c.item_id == t.labels.c.item_id)
+            .where(t.items.c.item_id.in_(ids[start : start + 10_000]))
+        )
+        found.update({row.item_id: row for row in rows})
+    return [
+        Drawn(
+            item_id,
+            found[item_id].external_id,
+            found[item_id].data_ref,
+            found[item_id].modality,
+            tier,
+            weight,
+            votes,
+            found[item_id].confidence,
+        )
+        for item_id, tier, weight, votes in chosen
+    ]

@@ -1,0 +1,395 @@
+"""Decisions on items: confirm, relabel, discard, correct, and undo.
+
+Each writes a review row, a ledger row of kind review and the label, in one transaction. The votes that
+waited are applied by the next run.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
+from hiveguard_pipeline.rules.arithmetic import reviewed_confidence
+from hiveguard_pipeline.rules.policy import decimal_text
+from hiveguard_pipeline.rules.states import KINDS, STATES, Kind
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.datasets import (
+    Dataset,
+    RecordedPolicy,
+    current_policy,
+    lock_dataset,
+    now_text,
+    progress_of,
+)
+from hiveguard_pipeline.store.horizon import safe_horizon
+from hiveguard_pipeline.store.status import ItemStatus, find_item
+
+LONGEST_LABEL = 10_000
+
+_UNLABELED, _IN_REVALIDATION, _NEEDS_REVIEW, _, _DISCARDED, _GOLD = STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a decision made of an item; confidence in millionths, None without a label."""
+
+    review_id: int
+    item_id: str
+    external_id: str
+    decision: str
+    label: str | None
+    confidence: int | None
+    state: str
+    waiting_votes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Where an item stands after a decision, and the ledger row that says so."""
+
+    policy_id: int
+    label: str | None
+    confidence: int | None
+    state: str
+    vote_count: int
+    revalidation_vote_count: int
+    applied_through: int
+    created_at: str | None
+    agree: int = 0
+    disagree: int = 0
+    first_vote_id: int | None = None
+
+
+def decide(
+    database: Database,
+    item: str,
+    decision: str,
+    *,
+    reviewer: str,
+    reason: str,
+    label: str | None = None,
+    dataset_name: str | None = None,
+) -> Decision:
+    """Confirm, relabel or discard an item of the review queue. Raises BadInputError if it is not in it."""
+    with database.write() as connection:
+        dataset, found = _locked(connection, item, dataset_name)
+        if (
+            found.state == _UNLABELED
+            and decision != "confirm"
+            and _has_no_majority(connection, dataset, found)
+        ):
+            return _decided(connection, dataset, found, decision, label, reviewer, reason)
+        if found.state != _NEEDS_REVIEW:
+            raise BadInputError(
+                f"item {found.external_id} is {found.state}, not in review;"
+                " `hiveguard labels correct` changes the label of an item in any state"
+            )
+        return _decided(connection, dataset, found, decision, label, reviewer, reason)
+
+
+def correct(
+    database: Database,
+    item: str,
+    label: str,
+    *,
+    reviewer: str,
+    reason: str,
+    dataset_name: str | None = None,
+) -> Decision:
+    """Relabel an item in any state; a gold item's label is not the crowd's to correct."""
+    with database.write() as connection:
+        dataset, found = _locked(connection, item, dataset_name)
+        return _decided(connection, dataset, found, "relabel", label, reviewer, reason)
+
+
+def undo(
+    database: Database, item: str, *, reviewer: str, reason: str, dataset_name: str | None = None
+) -> Decision:
+    """Bring back what the newest decision on an item replaced, unless a batch has followed it."""
+    with database.write() as connection:
+        dataset, found = _locked(connection, item, dataset_name)
+        undone = _newest_decision(connection, found)
+        before = connection.execute(
+            sa.select(t.batches)
+            .where(
+                t.batches.c.item_id == found.item_id,
+                t.batches.c.generation == found.generation,
+                t.batches.c.batch_id < undone.batch_id,
+            )
+            .order_by(t.batches.c.batch_id.desc())
+            .limit(1)
+        ).first()
+        took_votes = undone.first_vote_id is not None
+        outcome = _Outcome(
+            policy_id=before.policy_id if before else undone.policy_id,
+            label=before.label if before else None,
+            confidence=before.confidence_after if before else None,
+            state=before.state_after if before else _UNLABELED,
+            vote_count=0 if took_votes else found.vote_count,
+            revalidation_vote_count=found.revalidation_vote_count,
+            applied_through=0 if took_votes else found.applied_through,
+            created_at=None if before is None or before.label is None else _labelled_at(connection, found),
+        )
+        return _written(
+            connection, dataset, found, "undo", outcome, reviewer, reason, undoes=undone.review_id
+        )
+
+
+def _locked(connection: sa.Connection, item: str, dataset_name: str | None) -> tuple[Dataset, ItemStatus]:
+    dataset = lock_dataset(connection, find_item(connection, item, dataset_name).dataset)
+    found = find_item(connection, item, dataset_name)
+    if found.state == _GOLD:
+        raise BadInputError(f"item {found.external_id} is gold: its label is the truth that it was given")
+    return dataset, found
+
+
+def _has_no_majority(connection: sa.Connection, dataset: Dataset, found: ItemStatus) -> bool:
+    looked_at = connection.execute(
+        sa.text(f"SELECT count(*) FROM item_status s {NO_MAJORITY_VOTES} WHERE s.item_id = :item"),
+        {"item": found.item_id},
+    ).scalar_one()
+    return bool(looked_at >= current_policy(connection, dataset).policy.revalidation_min_total_votes)
+
+
+def _decided(
+    connection: sa.Connection,
+    dataset: Dataset,
+    found: ItemStatus,
+    decision: str,
+    label: str | None,
+    reviewer: str,
+    reason: str,
+) -> Decision:
+    recorded = current_policy(connection, dataset)
+    if decision == "discard":
+        outcome = _Outcome(
+            policy_id=recorded.policy_id,
+            label=found.label,
+            confidence=found.confidence,
+            state=_DISCARDED,
+            vote_count=found.vote_count,
+            revalidation_vote_count=found.revalidation_vote_count,
+            applied_through=found.applied_through,
+            created_at=_labelled_at(connection, found) if found.label is not None else None,
+        )
+    else:
+        chosen = found.label if decision == "confirm" else _checked_label(dataset, label)
+        outcome = _kept(connection, dataset, found, str(chosen), recorded)
+    return _written(connection, dataset, found, decision, outcome, reviewer, reason)
+
+
+def _checked_label(dataset: Dataset, label: str | None) -> str:
+    if label is None or not label.strip():
+        raise BadInputError("a label that is not empty is wanted")
+    if dataset.classes is not None and label not in dataset.classes:
+        raise BadInputError(
+            f"{label!r} is no class of {dataset.name}; the classes are {', '.join(dataset.classes)}"
+        )
+    if len(label) > LONGEST_LABEL or "\0" in label:
+        raise BadInputError(f"a label has at most {LONGEST_LABEL} characters, none of them NUL")
+    return label
+
+
+def _kept(
+    connection: sa.Connection, dataset: Dataset, found: ItemStatus, label: str, recorded: RecordedPolicy
+) -> _Outcome:
+    """Confirm or relabel: the share of all applied votes that agree, at least the floor.
+
+    An item that is still unlabeled takes all its votes under the horizon as those of its first label.
+    """
+    first_label = found.vote_count == 0 and found.applied_through == 0
+    through = found.applied_through
+    if first_label:
+        through = safe_horizon(connection, progress_of(connection, dataset).folded_through)
+    counts = connection.execute(
+        sa.text(
+            "SELECT count(*) AS applied, count(CASE WHEN answer = :label THEN 1 END) AS agree,"
+            " min(vote_id) AS first, max(vote_id) AS last FROM votes"
+            " WHERE item_id = :item AND vote_id <= :through"
+        ),
+        {"label": label, "item": found.item_id, "through": through},
+    ).one()
+    agree, applied = int(counts.agree), int(counts.applied)
+    takes = first_label and applied > 0
+    return _Outcome(
+        policy_id=recorded.policy_id,
+        label=label,
+        confidence=reviewed_confidence(agree, applied, recorded.policy),
+        state=_IN_REVALIDATION,
+        vote_count=applied if first_label else found.vote_count,
+        revalidation_vote_count=found.revalidation_vote_count,
+        applied_through=int(counts.last) if takes else found.applied_through,
+        created_at=_completed_at(connection, counts.last) if first_label else _labelled_at(connection, found),
+        agree=agree,
+        disagree=applied - agree,
+        first_vote_id=int(counts.first) if takes else None,
+    )
+
+
+def _completed_at(connection: sa.Connection, vote_id: int | None) -> str:
+    """The time of the vote that completed a first label; now, where there was none."""
+    if vote_id is None:
+        return now_text()
+    when: str = connection.execute(
+        sa.select(t.votes.c.created_at).where(t.votes.c.vote_id == vote_id)
+    ).scalar_one()
+    return when
+
+
+def _labelled_at(connection: sa.Connection, found: ItemStatus) -> str | None:
+    return connection.execute(
+        sa.select(t.labels.c.created_at).where(t.labels.c.item_id == found.item_id)
+    ).scalar()
+
+
+def _newest_decision(connection: sa.Connection, found: ItemStatus) -> Any:
+    """The ledger row of the newest decision that is not undone and that no batch has followed."""
+    undone = sa.select(t.reviews.c.undoes).where(
+        t.reviews.c.item_id == found.item_id, t.reviews.c.undoes.is_not(None)
+    )
+    newest = connection.execute(
+        sa.select(t.batches)
+        .join(t.reviews, t.reviews.c.review_id == t.batches.c.review_id)
+        .where(
+            t.batches.c.item_id == found.item_id,
+            t.batches.c.generation == found.generation,
+            t.reviews.c.decision != "undo",
+            t.reviews.c.review_id.not_in(undone),
+        )
+        .order_by(t.batches.c.batch_id.desc())
+        .limit(1)
+    ).first()
+    if newest is None:
+        raise BadInputError(f"there is no decision on item {found.external_id} to undo")
+    followed = connection.execute(
+        sa.select(t.batches.c.batch_id)
+        .where(
+            t.batches.c.item_id == found.item_id,
+            t.batches.c.batch_id > newest.batch_id,
+            t.batches.c.kind != KINDS[Kind.REVIEW],
+        )
+        .limit(1)
+    ).first()
+    if followed:
+        raise BadInputError(
+            f"the decision on item {found.external_id} stands: votes were applied after it;"
+            " `hiveguard labels correct` sets another label"
+        )
+    return newest
+
+
+def _written(
+    connection: sa.Connection,
+    dataset: Dataset,
+    found: ItemStatus,
+    decision: str,
+    outcome: _Outcome,
+    reviewer: str,
+    reason: str,
+    undoes: int | None = None,
+) -> Decision:
+    moment = now_text()
+    key = connection.execute(
+        t.reviews.insert().values(
+            item_id=found.item_id,
+            decision=decision,
+            label=outcome.label,
+            reviewer=reviewer,
+            reason=reason,
+            undoes=undoes,
+            created_at=moment,
+        )
+    ).inserted_primary_key
+    assert key is not None
+    review_id = int(key[0])
+    row = connection.execute(
+        t.batches.insert().values(
+            item_id=found.item_id,
+            policy_id=outcome.policy_id,
+            generation=found.generation,
+            kind=KINDS[Kind.REVIEW],
+            first_vote_id=outcome.first_vote_id,
+            last_vote_id=outcome.applied_through if outcome.first_vote_id is not None else None,
+            agree=outcome.agree,
+            disagree=outcome.disagree,
+            label=outcome.label,
+            confidence_before=found.confidence,
+            confidence_after=outcome.confidence,
+            state_after=outcome.state,
+            review_id=review_id,
+            run_id=None,
+            applied_at=moment,
+        )
+    ).inserted_primary_key
+    assert row is not None
+    _set_label(connection, dataset, found, outcome, moment)
+    connection.execute(
+        t.dataset_progress.update()
+        .where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
+        .values(ledger_position=int(row[0]))
+    )
+    waiting = _release(connection, dataset, found, outcome)
+    return Decision(
+        review_id,
+        found.item_id,
+        found.external_id,
+        decision,
+        outcome.label,
+        outcome.confidence,
+        outcome.state,
+        waiting,
+    )
+
+
+def _set_label(
+    connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: _Outcome, moment: str
+) -> None:
+    values = {
+        "label": outcome.label,
+        "confidence": outcome.confidence,
+        "state": outcome.state,
+        "needs_review": outcome.state == _NEEDS_REVIEW,
+        "vote_count": outcome.vote_count,
+        "revalidation_vote_count": outcome.revalidation_vote_count,
+        "policy_id": outcome.policy_id,
+        "applied_through": outcome.applied_through,
+        "created_at": outcome.created_at,
+        "updated_at": moment,
+    }
+    changed = connection.execute(
+        t.labels.update().where(t.labels.c.item_id == found.item_id).values(**values)
+    ).rowcount
+    if not changed:
+        connection.execute(
+            t.labels.insert().values(
+                item_id=found.item_id,
+                dataset_id=dataset.dataset_id,
+                revalidation_epochs=0,
+                generation=found.generation,
+                **values,
+            )
+        )
+
+
+def _release(connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: _Outcome) -> int:
+    """Put the item on the next run's list if it has waiting votes to look at; returns how many wait."""
+    waiting = int(
+        connection.execute(
+            sa.text("SELECT count(*) FROM votes WHERE item_id = :item AND vote_id > :through"),
+            {"item": found.item_id, "through": outcome.applied_through},
+        ).scalar_one()
+    )
+    connection.execute(t.recheck_items.delete().where(t.recheck_items.c.item_id == found.item_id))
+    if waiting and outcome.state in (_UNLABELED, _IN_REVALIDATION):
+        connection.execute(
+            t.recheck_items.insert().values(item_id=found.item_id, dataset_id=dataset.dataset_id)
+        )
+    return waiting
+
+
+def shown_confidence(confidence: int | None) -> str:
+    """A confidence as it is written, empty without one."""
+    return "" if confidence is None else decimal_text(confidence)

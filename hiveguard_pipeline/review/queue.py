@@ -1,0 +1,73 @@
+"""The review queue: labels under the floor, and items on which no answer gets a majority."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.store.datasets import Dataset, current_policy
+
+LOW_CONFIDENCE = "low_confidence"
+NO_MAJORITY = "no_majority"
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """An item to review. reason is low_confidence or no_majority; confidence in millionths."""
+
+    dataset: str
+    item_id: str
+    external_id: str
+    data_ref: str
+    modality: str
+    reason: str
+    label: str | None
+    confidence: int | None
+    votes: int
+    waiting_votes: int
+
+
+def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
+    """The queue of a dataset, least confident first, then by item_id."""
+    least = current_policy(connection, dataset).policy.revalidation_min_total_votes
+    rows = connection.execute(
+        sa.text(
+            "SELECT item_id, external_id, data_ref, modality, state, label, confidence, votes,"
+            " all_votes - votes AS waiting FROM ("
+            " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence,"
+            " s.vote_count + s.revalidation_vote_count AS votes,"
+            " (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id) AS all_votes FROM item_status s"
+            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}'"
+            " UNION ALL"
+            " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence, 0,"
+            f" count(v.vote_id) FROM item_status s {NO_MAJORITY_VOTES}"
+            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
+            " GROUP BY s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence"
+            " HAVING count(v.vote_id) >= :least"
+            ") flagged ORDER BY coalesce(confidence, 0), item_id" + (" LIMIT :limit" if limit else "")
+        ),
+        {"dataset": dataset.dataset_id, "least": least} | ({"limit": limit} if limit else {}),
+    )
+    return [
+        Flagged(
+            dataset=dataset.name,
+            item_id=str(row.item_id),
+            external_id=row.external_id,
+            data_ref=row.data_ref,
+            modality=row.modality,
+            reason=NO_MAJORITY if row.state == STATES[State.UNLABELED] else LOW_CONFIDENCE,
+            label=row.label,
+            confidence=row.confidence,
+            votes=row.votes,
+            waiting_votes=row.waiting,
+        )
+        for row in rows
+    ]
+
+
+NO_MAJORITY_VOTES = (
+    "JOIN dataset_progress p ON p.dataset_id = s.dataset_id"
+    " JOIN votes v ON v.item_id = s.item_id AND v.vote_id <= p.folded_through"
+)
+"""The votes of an unlabeled item that a run has looked at: if they are many and it has no label, no answer
+has a majority."""
