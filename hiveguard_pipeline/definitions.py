@@ -1,0 +1,42 @@
+"""The code location: assets, checks, sensors, schedule, jobs and resources, and nothing else."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import dagster as dg
+
+from hiveguard_pipeline.errors import HiveGuardError
+from hiveguard_pipeline.resources import ExportsResource, StoreResource
+
+for _room in ("assets", "sensors"):
+    _found = find_spec(_room)
+    if _found is None or Path(str(_found.origin)).parents[1] != Path(__file__).parents[1]:
+        raise HiveGuardError(
+            f"the package `{_room}` that Python finds ({_found and _found.origin}) is not HiveGuard's, which"
+            f" lies in {Path(__file__).parents[1]}: rename the other one or take it off the path"
+        )
+
+from assets import checks, labels, pool, votes  # noqa: E402
+from sensors.datasets import datasets_sensor  # noqa: E402
+from sensors.jobs import label_batch_job, nightly_labels_job  # noqa: E402
+from sensors.schedules import nightly_labels_schedule  # noqa: E402
+from sensors.unprocessed_votes import unprocessed_votes_sensor  # noqa: E402
+
+
+def build_defs(**overrides: object) -> dg.Definitions:
+    """The definitions; `overrides` replace resources by name (`store`, `exports`)."""
+    resources: dict[str, object] = {"store": StoreResource(), "exports": ExportsResource()}
+    unknown = sorted(set(overrides) - set(resources))
+    if unknown:
+        raise HiveGuardError(f"there is no resource {unknown[0]!r}; there are {', '.join(resources)}")
+    return dg.Definitions(
+        assets=[votes.ITEMS, votes.VOTES, *dg.load_assets_from_modules([votes, labels, pool])],
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=[label_batch_job, nightly_labels_job],
+        sensors=[unprocessed_votes_sensor, datasets_sensor],
+        schedules=[nightly_labels_schedule],
+        resources=resources | overrides,
+    )
+
+
+defs = build_defs()

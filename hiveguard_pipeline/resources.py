@@ -1,0 +1,41 @@
+"""What assets and sensors are given: the store and the place of the exports.
+
+A resource names environment variables and never holds what they say: nothing of an address or password
+is in run config, in the UI or in an event.
+"""
+
+import os
+
+import dagster as dg
+
+from hiveguard_pipeline.settings import Settings
+from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.schema import open_database
+
+
+class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The vote store; its address is read from the environment when it is opened."""
+
+    url_variable: str = "HIVEGUARD_DATABASE_URL"
+
+    def open(self) -> Database:
+        """The database at its newest revision; raises HiveGuardError with what to do."""
+        given = {**os.environ, "HIVEGUARD_DATABASE_URL": os.environ.get(self.url_variable, "")}
+        return open_database(Settings.from_environment(given).database_url)
+
+
+class ExportsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where training exports go, and how many are kept."""
+
+    root_variable: str = "HIVEGUARD_EXPORT_ROOT"
+
+    @property
+    def root(self) -> str:
+        """The root as an fsspec URL or an absolute path."""
+        given = {**os.environ, "HIVEGUARD_EXPORT_ROOT": os.environ.get(self.root_variable, "")}
+        return Settings.from_environment(given).export_root
+
+    @property
+    def kept(self) -> int:
+        """How many exports of a dataset are kept."""
+        return Settings.from_environment().exports_kept

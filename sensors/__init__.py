@@ -1,0 +1,1 @@
+"""What starts runs: sensors, the schedule, and the jobs that they start."""

@@ -1,0 +1,132 @@
+"""The sensor that asks for a batch run where one would write to the ledger."""
+
+import time
+
+import dagster as dg
+
+from assets.partitions import DATASETS
+from hiveguard_pipeline.errors import StoreUnavailableError
+from hiveguard_pipeline.resources import StoreResource
+from hiveguard_pipeline.store.backlog import Look, Position, look
+from sensors.attempts import PastRun, decide, has_died
+from sensors.jobs import label_batch_job, nightly_labels_job
+
+DATASET_TAG = "hiveguard/dataset"
+NEWEST_TAG = "hiveguard/newest_vote"
+_PARTITION_TAG = "dagster/partition"
+_JOBS = {label_batch_job.name, nightly_labels_job.name, "__ASSET_JOB"}
+_LIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_PAST_RUNS = 20
+
+
+@dg.sensor(
+    name="unprocessed_votes_sensor",
+    job=label_batch_job,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Asks for one run for each dataset in which a run would write to the ledger: an item of the pool"
+        " with a full batch, or with enough votes for a majority."
+    ),
+)
+def unprocessed_votes_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Look at the votes that came since the last tick."""
+    try:
+        found = look(store.open(), Position.parse(context.cursor))
+    except StoreUnavailableError as error:
+        return dg.SkipReason(f"the votes could not be read: {error}")
+    requests, reasons = [], []
+    for name, through in sorted(found.position.due.items()):
+        request, reason = _request(context.instance, name, through)
+        if request is not None:
+            requests.append(request)
+        else:
+            reasons.append(f"{name}: {reason}")
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else "; ".join(reasons) or "no dataset has a full batch",
+        cursor=found.position.text(),
+        dynamic_partitions_requests=_missing_partitions(context.instance, found, requests),
+        asset_events=[
+            dg.AssetObservation(
+                "votes",
+                partition=name,
+                metadata={"newest_vote": newest},
+                tags={"dagster/data_version": str(newest)},
+            )
+            for name, newest in sorted(found.newest.items())
+        ],
+    )
+
+
+def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.RunRequest | None, str]:
+    now = time.time()
+    live = _live_runs(instance, name, now)
+    ended = _runs(instance, {_PARTITION_TAG: name}, _ENDED)
+    past = [
+        PastRun(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS, record.end_time or 0.0)
+        for record in ended
+    ]
+    verdict = decide(past, live, now)
+    if verdict.attempt is None:
+        return None, verdict.reason
+    # A run key is for ever, so it counts all runs that were made for this newest vote.
+    asked = len(_runs(instance, {_PARTITION_TAG: name, NEWEST_TAG: str(through)}, None))
+    return (
+        dg.RunRequest(
+            run_key=f"{name}:{through}:{asked + 1}",
+            partition_key=name,
+            tags={
+                DATASET_TAG: name,
+                NEWEST_TAG: str(through),
+                "hiveguard/attempt": str(verdict.attempt),
+            },
+        ),
+        verdict.reason,
+    )
+
+
+def _live_runs(instance: dg.DagsterInstance, name: str, now: float) -> int:
+    """Runs of a dataset that are under way; those that have died are marked as failed."""
+    live = 0
+    for record in _runs(instance, {_PARTITION_TAG: name}, _LIVE):
+        run = record.dagster_run
+        if run.status != dg.DagsterRunStatus.QUEUED and has_died(_last_sign(instance, record), now):
+            instance.report_run_failed(run, "HiveGuard saw no sign of life for ten minutes")
+        else:
+            live += 1
+    return live
+
+
+def _last_sign(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
+    events = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
+    written = [entry.event_log_entry.timestamp for entry in events]
+    return max([*written, record.update_timestamp.timestamp()])
+
+
+def _runs(
+    instance: dg.DagsterInstance, tags: dict[str, str], statuses: list[dg.DagsterRunStatus] | None
+) -> list[dg.RunRecord]:
+    records = instance.get_run_records(
+        dg.RunsFilter(tags=dict(tags), statuses=statuses), limit=_PAST_RUNS, ascending=False
+    )
+    return [record for record in records if record.dagster_run.job_name in _JOBS]
+
+
+def _missing_partitions(
+    instance: dg.DagsterInstance, found: Look, requests: list[dg.RunRequest]
+) -> list[dg.AddDynamicPartitionsRequest]:
+    if not requests and not found.newest:
+        return []
+    there = set(instance.get_dynamic_partitions(str(DATASETS.name)))
+    missing = [name for name in found.datasets if name not in there]
+    return [DATASETS.build_add_request(missing)] if missing else []
