@@ -61,7 +61,7 @@ class Policy:
             key = name.lower()
             if key not in values:
                 raise BadInputError(f"{name} is not a setting; the settings are {', '.join(SETTINGS)}")
-            values[key] = _count(name, value) if key in _COUNTS else _millionths(name, value)
+            values[key] = _count(name, value) if key in _COUNTS else millionths(name, value)
         return Policy(**values)
 
     def settings(self) -> dict[str, str]:
@@ -104,7 +104,8 @@ def _count(name: str, value: object) -> int:
     return int(number)
 
 
-def _millionths(name: str, value: object) -> int:
+def millionths(name: str, value: object) -> int:
+    """A share as text or number, in millionths; raises BadInputError, naming it, for what is none."""
     number = _decimal(name, value)
     if abs(number) > 1:
         raise BadInputError(f"{name} must lie between 0 and 1, not {value}")

@@ -1,0 +1,62 @@
+# What a newcomer runs: make demo, make test, make dev. Everything installs itself into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export HIVEGUARD_SHARED ?= ../shared
+PYTEST_WORKERS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+
+.PHONY: demo dev test test-slow lint bench peers lock clean
+
+demo: .venv/.run
+	@$(BIN)/hiveguard demo
+
+dev: .venv/.run
+	@$(BIN)/hiveguard init
+	@DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.hiveguard/dagster}" $(BIN)/dg dev
+
+test: lint
+	$(BIN)/pytest -n $(PYTEST_WORKERS)
+
+test-slow: .venv/.test
+	$(BIN)/pytest -m slow -n $(PYTEST_WORKERS)
+
+lint: .venv/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.run peers
+	$(BIN)/python -m benchmarks
+
+peers: .peers/crowd-kit/.installed
+
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o requirements.lock
+	uv pip compile pyproject.toml --group test -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-strip-extras -o tests/requirements.lock
+	uv pip compile benchmarks/crowd-kit.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o benchmarks/crowd-kit.lock
+
+clean:
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+.venv/.run: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("HiveGuard needs Python 3.11 or newer, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "installing into .venv (a minute or two the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+.venv/.test: .venv/.run tests/requirements.lock
+	@$(PIP) --require-hashes -r tests/requirements.lock
+	@touch $@
+
+.peers/crowd-kit/.installed: benchmarks/crowd-kit.lock
+	@test -x .peers/crowd-kit/bin/python || $(PYTHON) -m venv .peers/crowd-kit
+	@.peers/crowd-kit/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+	  --require-hashes -r $<
+	@touch $@

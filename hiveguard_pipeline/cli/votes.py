@@ -1,0 +1,62 @@
+"""`hiveguard votes`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from hiveguard_pipeline.cli.shared import emit, fmt_option, open_store, progress, required_dataset, say
+from hiveguard_pipeline.intake import import_votes
+from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.datasets import get_dataset
+
+_COUNTS = ["read", "accepted", "quarantined", "already_known", "items_created"]
+_QUARANTINE = ["quarantine_id", "import_id", "file_name", "line", "reason", "row"]
+
+
+@click.group()
+def votes() -> None:
+    """Import votes; show what was refused."""
+
+
+@votes.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@required_dataset
+@click.option("--create-items", is_flag=True, help="Make the items that are not there yet.")
+@fmt_option
+def import_(file: Path, dataset_name: str, create_items: bool, fmt: str) -> None:
+    """Import votes from CSV or JSONL.
+
+    Columns: external_id or item_id, solver_id, answer[, duration_ms, created_at].
+    """
+    with progress(f"reading {file.name}") as report:
+        done = import_votes(open_store(), dataset_name, file, create_items=create_items, report=report)
+    emit([{name: getattr(done, name) for name in _COUNTS}], _COUNTS, fmt)
+    for reason, count in done.reasons.items():
+        say(f"quarantined: {count:,} {reason}")
+    if done.reasons:
+        say(f"`hiveguard votes quarantined --dataset {dataset_name}` shows the rows")
+
+
+@votes.command()
+@required_dataset
+@fmt_option
+def quarantined(dataset_name: str, fmt: str) -> None:
+    """List the rows that could not be votes, each with its file, line and reason."""
+    with open_store().read() as connection:
+        dataset = get_dataset(connection, dataset_name)
+        emit(_quarantined(connection, dataset.dataset_id), _QUARANTINE, fmt)
+
+
+def _quarantined(connection: sa.Connection, dataset_id: str) -> Iterator[dict[str, Any]]:
+    q, i = t.quarantined_votes.c, t.imports.c
+    rows = connection.execution_options(yield_per=10_000).execute(
+        sa.select(q.quarantine_id, q.import_id, i.file_name, q.line, q.reason, q.row)
+        .join(t.imports, i.import_id == q.import_id)
+        .where(q.dataset_id == dataset_id)
+        .order_by(q.quarantine_id)
+    )
+    for row in rows.mappings():
+        yield dict(row)
