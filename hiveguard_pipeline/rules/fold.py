@@ -158,85 +158,132 @@ def fold(votes: Votes, items: Items, policy: Policy) -> Folded:
     the result depends on the votes and their order alone: folding a stream in parts gives the same
     items and ledger as folding it whole.
     """
-    after = Items(
-        items.label.copy(),
-        items.confidence.copy(),
-        items.vote_count.copy(),
-        items.revalidation_vote_count.copy(),
-        items.state.copy(),
-    )
-    applied = np.zeros(len(items.label), dtype=np.int64)
-    rounds = [_apply_first_passes(votes, after, applied, policy)]
-    rounds.extend(_apply_batches(votes, after, applied, policy))
-    return Folded(after, _by_item(rounds, len(applied)), applied)
+    opened = _first_passes(votes, items, policy)
+    rounds = _batches(votes, opened, policy)
+    return _assembled(votes, items, opened, rounds, policy.revalidation_min_votes)
 
 
-def _apply_first_passes(votes: Votes, items: Items, applied: Integers, policy: Policy) -> Ledger:
+@dataclass(slots=True)
+class _Opened:
+    """All items after their first pass; prefix is 0 where none was made now. Columns of shape (items,)."""
+
+    prefix: Integers
+    agree: Integers
+    label: Codes
+    confidence: Integers
+    total: Integers
+    state: States
+
+
+@dataclass(slots=True)
+class _Round:
+    """Batch number k of the items that have one: what only the votes can say. Shape (items in it,)."""
+
+    item: Integers
+    agree: Integers
+    confidence: Integers
+    state: States
+
+
+def _first_passes(votes: Votes, items: Items, policy: Policy) -> _Opened:
+    count = len(items.state)
     unlabeled = np.flatnonzero(items.state == State.UNLABELED)
-    starts = votes.offsets[unlabeled]
-    if len(unlabeled) == len(items.state):
+    if len(unlabeled) == count:
         prefix, label, agree = first_pass(votes, policy.consensus_threshold)
     else:
-        prefix, label, agree = first_pass(_only(votes, unlabeled), policy.consensus_threshold)
-    done = prefix > 0
-    item, starts, prefix, label, agree = unlabeled[done], starts[done], prefix[done], label[done], agree[done]
-    confidence = share(agree, prefix)
-    state = judge_under(policy, confidence, prefix)
-    items.label[item], items.confidence[item], items.state[item] = label, confidence, state
-    items.vote_count[item] = applied[item] = prefix
-    return Ledger(
-        item=item,
-        kind=np.full(len(item), Kind.FIRST_PASS, dtype=np.uint8),
-        first=starts,
-        last=starts + prefix - 1,
-        agree=agree,
-        disagree=prefix - agree,
-        label=label,
-        confidence_before=np.full(len(item), NO_CONFIDENCE, dtype=np.int64),
-        confidence_after=confidence,
-        state_after=state,
-    )
+        prefix, label, agree = np.zeros(count, np.int64), items.label.copy(), np.zeros(count, np.int64)
+        prefix[unlabeled], label[unlabeled], agree[unlabeled] = first_pass(
+            _only(votes, unlabeled), policy.consensus_threshold
+        )
+    confidence, state = items.confidence.copy(), items.state.copy()
+    total = items.vote_count + items.revalidation_vote_count + prefix
+    done = np.flatnonzero(prefix)
+    confidence[done] = share(agree[done], prefix[done])
+    state[done] = judge_under(policy, confidence[done], prefix[done])
+    return _Opened(prefix, agree, label, confidence, total, state)
 
 
-def _apply_batches(votes: Votes, items: Items, applied: Integers, policy: Policy) -> list[Ledger]:
+def _batches(votes: Votes, opened: _Opened, policy: Policy) -> list[_Round]:
     size = policy.revalidation_min_votes
-    ends = votes.offsets[1:]
-    rounds: list[Ledger] = []
-    item = np.flatnonzero(items.state == State.IN_REVALIDATION)
-    start = votes.offsets[item] + applied[item]
-    label, confidence = items.label[item], items.confidence[item]
-    total = items.vote_count[item] + items.revalidation_vote_count[item]
+    item = np.flatnonzero(opened.state == State.IN_REVALIDATION)
+    start, left = votes.offsets[item] + opened.prefix[item], np.diff(votes.offsets)[item]
+    left = (left - opened.prefix[item]) // size
+    label, confidence, total = opened.label[item], opened.confidence[item], opened.total[item]
+    going = left > 0
+    rounds: list[_Round] = []
     while True:
-        full = start + size <= ends[item]
-        item, start, label, confidence, total = (c[full] for c in (item, start, label, confidence, total))
+        item, start, left = item[going], start[going], left[going]
+        label, confidence, total = label[going], confidence[going], total[going]
         if not len(item):
             return rounds
         agree = np.zeros(len(item), dtype=np.int64)
         for position in range(size):
-            agree += votes.answers[start + position] == label
-        before, confidence = confidence, step(confidence, agree, size - agree, policy.revalidation_delta)
-        total = total + size
+            agree += votes.answers.take(start + position) == label
+        confidence = step(confidence, agree, size - agree, policy.revalidation_delta)
+        total, start, left = total + size, start + size, left - 1
         state = judge_under(policy, confidence, total)
-        items.confidence[item], items.state[item] = confidence, state
-        items.revalidation_vote_count[item] += size
-        applied[item] += size
-        rounds.append(
-            Ledger(
-                item=item,
-                kind=np.full(len(item), Kind.REVALIDATION, dtype=np.uint8),
-                first=start,
-                last=start + size - 1,
-                agree=agree,
-                disagree=size - agree,
-                label=label,
-                confidence_before=before,
-                confidence_after=confidence,
-                state_after=state,
-            )
-        )
-        stays = state == State.IN_REVALIDATION
-        item, label, confidence, total = (c[stays] for c in (item, label, confidence, total))
-        start = start[stays] + size
+        rounds.append(_Round(item, agree, confidence, state))
+        going = (state == State.IN_REVALIDATION) & (left > 0)
+
+
+def _assembled(votes: Votes, items: Items, opened: _Opened, rounds: list[_Round], size: int) -> Folded:
+    """The ledger in item order, and the items after it, from what the votes said round by round."""
+    first_passes = (opened.prefix > 0).astype(np.int64)
+    batches = np.zeros(len(items.state), dtype=np.int64)
+    for number, part in enumerate(rounds, start=1):
+        batches[part.item] = number
+    rows = first_passes + batches
+    ends = np.cumsum(rows)
+    begins = ends - rows
+    count = int(ends[-1]) if len(ends) else 0
+
+    agree, confidence = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+    state = np.empty(count, dtype=np.uint8)
+    opening = np.flatnonzero(first_passes)
+    opening_row, prefix = begins[opening], opened.prefix[opening]
+    agree[opening_row], confidence[opening_row] = opened.agree[opening], opened.confidence[opening]
+    state[opening_row] = opened.state[opening]
+    after_opening = begins + first_passes
+    for number, part in enumerate(rounds):
+        place = after_opening[part.item] + number
+        agree[place], confidence[place], state[place] = part.agree, part.confidence, part.state
+
+    # Batches of an item follow one another; its first pass, where there is one, stands before them.
+    first = np.repeat(votes.offsets[:-1] + opened.prefix - after_opening * size, rows)
+    first += np.arange(0, count * size, size)
+    first[opening_row] = votes.offsets[opening]
+    last = first + (size - 1)
+    last[opening_row] = votes.offsets[opening] + prefix - 1
+    disagree = size - agree
+    disagree[opening_row] = prefix - opened.agree[opening]
+    kind = np.full(count, Kind.REVALIDATION, dtype=np.uint8)
+    kind[opening_row] = Kind.FIRST_PASS
+    touched = np.flatnonzero(rows)
+    before = np.empty(count, dtype=np.int32)
+    before[1:] = confidence[:-1]
+    before[begins[touched]] = items.confidence[touched]
+    ledger = Ledger(
+        item=np.repeat(np.arange(len(rows), dtype=np.int64), rows),
+        kind=kind,
+        first=first,
+        last=last,
+        agree=agree,
+        disagree=disagree,
+        label=np.repeat(opened.label, rows),
+        confidence_before=before,
+        confidence_after=confidence,
+        state_after=state,
+    )
+    newest = ends[touched] - 1
+    opened.confidence[touched], opened.state[touched] = confidence[newest], state[newest]
+    after = Items(
+        label=opened.label,
+        confidence=opened.confidence,
+        vote_count=items.vote_count + opened.prefix,
+        revalidation_vote_count=items.revalidation_vote_count + batches * size,
+        state=opened.state,
+    )
+    return Folded(after, ledger, opened.prefix + batches * size)
 
 
 def _only(votes: Votes, items: Integers) -> Votes:
@@ -245,22 +292,3 @@ def _only(votes: Votes, items: Integers) -> Votes:
     offsets = np.concatenate(([0], np.cumsum(counts)))
     index = np.arange(offsets[-1]) + np.repeat(votes.offsets[items] - offsets[:-1], counts)
     return Votes(offsets, votes.answers[index])
-
-
-def _by_item(rounds: list[Ledger], items: int) -> Ledger:
-    """The rows of all rounds in item order; within an item, in round order."""
-    rows = np.zeros(items, dtype=np.int64)
-    for part in rounds:
-        rows[part.item] += 1
-    place = np.cumsum(rows) - rows
-    targets = []
-    for part in rounds:
-        targets.append(place[part.item])
-        place[part.item] += 1
-    target = np.concatenate(targets)
-    columns = {}
-    for name in Ledger.__slots__:
-        values = np.concatenate([getattr(part, name) for part in rounds])
-        columns[name] = np.empty_like(values)
-        columns[name][target] = values
-    return Ledger(**columns)

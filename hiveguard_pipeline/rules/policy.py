@@ -13,6 +13,7 @@ from hiveguard_pipeline.errors import BadInputError
 ONE = 1_000_000
 """A confidence of 1.0, in millionths."""
 
+_DECIMALS = 6
 _LARGEST_COUNT = 1_000_000
 
 
@@ -109,7 +110,11 @@ def millionths(name: str, value: object) -> int:
     number = _decimal(name, value)
     if abs(number) > 1:
         raise BadInputError(f"{name} must lie between 0 and 1, not {value}")
-    scaled = number * ONE
-    if scaled != int(scaled):
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    written = "".join(map(str, digits)).rstrip("0")
+    decimals = -exponent - (len(digits) - len(written))
+    if written and decimals > _DECIMALS:
         raise BadInputError(f"{name} has more than six decimals: {value}")
-    return int(scaled)
+    scaled: int = int(written or "0") * 10 ** (_DECIMALS - decimals if written else 0)
+    return -scaled if sign else scaled

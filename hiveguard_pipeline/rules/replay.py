@@ -93,16 +93,24 @@ def replay(
 
     rows = len(history)
     batch = history.kind != Kind.REVIEW
-    takes = history.first_vote_id >= 0
-    size = np.where(takes, history.agree + history.disagree, 0)
-    kept = np.where(history.undone, 0, size)
     opens = np.searchsorted(history.item, history.item, side="left")
-    taken_before = np.cumsum(kept) - kept
-    taken_before -= taken_before[opens]
+    undo = (history.kind == Kind.REVIEW) & (history.decision == UNDO)
+    replaced = np.where(history.restores >= 0, history.restores + 1, opens)
+    takes = history.first_vote_id >= 0
+    size = np.where(takes & ~undo, history.agree + history.disagree, 0)
+    # An undo gives back the votes that its decision took.
+    moved = np.where(undo, -size[replaced], size)
+    taken_after = np.cumsum(moved)
+    taken_before = taken_after - moved
+    taken_after = taken_after - taken_before[opens]
+    taken_before = taken_before - taken_before[opens]
     start = votes.offsets[history.item] + taken_before
     fits = start + size <= votes.offsets[history.item + 1]
     differ(~fits, "takes more votes than the item has")
-    differ(batch & (size == 0), "takes no votes")
+    differ(batch & (size <= 0), "takes no votes")
+    differ(takes != (history.last_vote_id >= 0), "names one end of its votes only")
+    differ(history.kind > Kind.REVIEW, "is of a kind that there is not")
+    differ(history.state_after >= State.GOLD, "leads to a state that no row can")
 
     held = takes & fits & (size > 0)
     first = np.where(held, start, 0)
@@ -137,13 +145,18 @@ def replay(
     expected = step(confidence_before, history.agree, history.disagree, limits.delta)
     differ(again & (history.confidence_after != expected), "reaches another confidence than its votes give")
 
-    total = np.cumsum(kept)
-    total -= (total - kept)[opens]
-    judged = judge(history.confidence_after, total, limits.exit, limits.floor, limits.min_total)
+    judged = judge(history.confidence_after, taken_after, limits.exit, limits.floor, limits.min_total)
     differ(batch & (history.state_after != judged), "leads to another state than its policy gives")
 
-    _check_reviews(votes, history, total, limits, label_before, confidence_before, differ)
-    return _outcome(votes, vote_ids, history, kept, batch), found
+    _check_reviews(
+        votes, history, taken_after, limits, _Before(label_before, state_before, confidence_before), differ
+    )
+    differ(
+        (history.kind == Kind.REVIEW) & takes & (undo | (history.decision == DISCARD) | (taken_before > 0)),
+        "takes votes, which only a first label may",
+    )
+    _check_undos(history, undo, replaced, batch, differ)
+    return _outcome(votes, vote_ids, history, moved, batch), found
 
 
 @dataclass(slots=True)
@@ -201,52 +214,66 @@ def _check_first_passes(votes: Votes, history: History, rows: Mask, limits: _Lim
     differ(wrong_share, "reaches another confidence than its votes give")
 
 
+@dataclass(slots=True)
+class _Before:
+    """Where the item of each row stood before it."""
+
+    label: Codes
+    state: States
+    confidence: Integers
+
+
 def _check_reviews(
-    votes: Votes,
-    history: History,
-    total: Integers,
-    limits: _Limits,
-    label_before: Codes,
-    confidence_before: Integers,
-    differ: Differ,
+    votes: Votes, history: History, applied_after: Integers, limits: _Limits, before: _Before, differ: Differ
 ) -> None:
     review = history.kind == Kind.REVIEW
-    differ(review & (history.decision == NO_DECISION), "is a review without a decision")
+    known = (history.decision > NO_DECISION) & (history.decision <= UNDO)
+    differ(review & ~known, "is a review without a decision")
     kept = review & ((history.decision == CONFIRM) | (history.decision == RELABEL))
     differ(
         kept & (history.state_after != State.IN_REVALIDATION), "leads to another state than a review gives"
     )
-    differ(review & (history.decision == CONFIRM) & (history.label != label_before), "confirms another label")
+    differ(kept & (history.label == NO_LABEL), "gives no label")
+    differ(review & (history.decision == CONFIRM) & (history.label != before.label), "confirms another label")
 
     rows = np.flatnonzero(kept)
-    # A decision that was undone took its votes back; at its own moment they counted.
-    own = np.where(history.undone & (history.first_vote_id >= 0), history.agree + history.disagree, 0)
-    applied = (total + own)[rows]
-    whole = _Span(votes, history.item[rows], applied, history.label[rows])
-    reached = np.maximum(share(whole.agreeing, np.maximum(applied, 1)), limits.floor[rows])
-    reached = np.where(applied == 0, limits.floor[rows], reached)
+    applied = applied_after[rows]
+    agreeing = _Span(votes, history.item[rows], applied, history.label[rows]).agreeing
+    reached = np.maximum(share(agreeing, np.maximum(applied, 1)), limits.floor[rows])
     wrong = np.zeros(len(history), dtype=bool)
     wrong[rows] = reached != history.confidence_after[rows]
     differ(wrong, "reaches another confidence than its votes give")
     miscounted = np.zeros(len(history), dtype=bool)
-    miscounted[rows] = (whole.agreeing != history.agree[rows]) | (
-        applied - whole.agreeing != history.disagree[rows]
-    )
+    miscounted[rows] = (agreeing != history.agree[rows]) | (applied - agreeing != history.disagree[rows])
     differ(miscounted, "miscounts the votes that agree")
 
+    counts = (history.agree != 0) | (history.disagree != 0)
+    differ(review & ~kept & counts, "counts votes that it does not judge")
     discard = review & (history.decision == DISCARD)
     differ(
         discard
         & (
             (history.state_after != State.DISCARDED)
-            | (history.label != label_before)
-            | (history.confidence_after != confidence_before)
+            | (history.label != before.label)
+            | (history.confidence_after != before.confidence)
         ),
         "is a discard that does more",
     )
-    undo = review & (history.decision == UNDO)
-    to = np.maximum(history.restores, 0)
+
+
+def _check_undos(history: History, undo: Mask, replaced: Integers, batch: Mask, differ: Differ) -> None:
+    rows = np.arange(len(history))
+    decided = (history.kind == Kind.REVIEW) & (history.decision != UNDO)
+    earlier = (replaced < rows) & (history.item[replaced] == history.item)
+    differ(undo & ~(earlier & decided[replaced]), "undoes no decision")
+    batches = np.cumsum(batch)
+    differ(undo & earlier & (batches != batches[replaced]), "undoes a decision that a batch has followed")
+    times = np.bincount(replaced[undo], minlength=len(history))
+    differ(times > 1, "is undone twice")
+    differ((times == 1) != history.undone, "is undone in one place only")
+
     blank = history.restores < 0
+    to = np.maximum(history.restores, 0)
     restored = (
         (np.where(blank, NO_LABEL, history.label[to]) == history.label)
         & (np.where(blank, NO_CONFIDENCE, history.confidence_after[to]) == history.confidence_after)
@@ -266,14 +293,14 @@ class _Span:
 
     @property
     def agreeing(self) -> Integers:
-        fits = np.minimum(self.length, np.diff(self.votes.offsets)[self.item])
+        fits = np.clip(self.length, 0, np.diff(self.votes.offsets)[self.item])
         span = np.repeat(np.arange(len(self.item)), fits)
         offset = np.arange(len(span)) - np.repeat(np.cumsum(fits) - fits, fits)
         same = self.votes.answers[self.votes.offsets[self.item[span]] + offset] == self.label[span]
         return np.bincount(span[same], minlength=len(self.item)).astype(np.int64)
 
 
-def _outcome(votes: Votes, vote_ids: Integers, history: History, kept: Integers, batch: Mask) -> Outcome:
+def _outcome(votes: Votes, vote_ids: Integers, history: History, moved: Integers, batch: Mask) -> Outcome:
     items = len(votes.offsets) - 1
     last_row = np.full(items, -1, dtype=np.int64)
     last_row[history.item] = np.arange(len(history))
@@ -285,7 +312,7 @@ def _outcome(votes: Votes, vote_ids: Integers, history: History, kept: Integers,
         return out
 
     def summed(mask: Mask) -> Integers:
-        return np.bincount(history.item, np.where(mask, kept, 0), items).astype(np.int64)
+        return np.bincount(history.item, np.where(mask, moved, 0), items).astype(np.int64)
 
     again = history.kind == Kind.REVALIDATION
     applied = summed(np.ones(len(history), dtype=bool))

@@ -1,0 +1,1 @@
+"""The rules against a plain reading of DESIGN section 2."""
