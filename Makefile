@@ -13,7 +13,7 @@ demo: .venv/.run
 
 dev: .venv/.run
 	@$(BIN)/hiveguard init
-	@DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.hiveguard/dagster}" $(BIN)/dg dev
+	@VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.hiveguard/dagster}" $(BIN)/dg dev
 
 test: lint
 	$(BIN)/pytest -n $(PYTEST_WORKERS)
