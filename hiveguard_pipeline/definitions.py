@@ -10,10 +10,12 @@ from hiveguard_pipeline.resources import ExportsResource, StoreResource
 
 for _room in ("assets", "sensors"):
     _found = find_spec(_room)
-    if _found is None or Path(str(_found.origin)).parents[1] != Path(__file__).parents[1]:
+    _places = [Path(place) for place in (_found and _found.submodule_search_locations) or []]
+    if _places != [Path(__file__).parents[1] / _room]:
         raise HiveGuardError(
-            f"the package `{_room}` that Python finds ({_found and _found.origin}) is not HiveGuard's, which"
-            f" lies in {Path(__file__).parents[1]}: rename the other one or take it off the path"
+            f"the package `{_room}` that Python finds ({', '.join(map(str, _places)) or 'none'}) is not"
+            f" HiveGuard's, which lies in {Path(__file__).parents[1]}: rename the other one or take it off"
+            " the path"
         )
 
 from assets import checks, labels, pool, votes  # noqa: E402

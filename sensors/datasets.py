@@ -6,7 +6,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from assets.partitions import DATASETS
-from hiveguard_pipeline.errors import StoreUnavailableError
+from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.resources import StoreResource
 
 
@@ -29,7 +29,7 @@ def datasets_sensor(
                     " ON i.dataset_id = d.dataset_id GROUP BY d.name ORDER BY d.name"
                 )
             ).all()
-    except StoreUnavailableError as error:
+    except HiveGuardError as error:
         return dg.SkipReason(f"the datasets could not be read: {error}")
     newest = {str(name): int(import_id) for name, import_id in rows}
     seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}

@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from assets.partitions import DATASETS
-from hiveguard_pipeline.errors import StoreUnavailableError
+from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store.backlog import Look, Position, look
 from sensors.attempts import PastRun, decide, has_died
@@ -14,7 +14,8 @@ from sensors.jobs import label_batch_job, nightly_labels_job
 DATASET_TAG = "hiveguard/dataset"
 NEWEST_TAG = "hiveguard/newest_vote"
 _PARTITION_TAG = "dagster/partition"
-_JOBS = {label_batch_job.name, nightly_labels_job.name, "__ASSET_JOB"}
+_JOBS = {label_batch_job.name, nightly_labels_job.name}
+_BY_HAND = "__ASSET_JOB"
 _LIVE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -42,7 +43,7 @@ def unprocessed_votes_sensor(
     """Look at the votes that came since the last tick."""
     try:
         found = look(store.open(), Position.parse(context.cursor))
-    except StoreUnavailableError as error:
+    except HiveGuardError as error:
         return dg.SkipReason(f"the votes could not be read: {error}")
     requests, reasons = [], []
     for name, through in sorted(found.position.due.items()):
@@ -119,7 +120,8 @@ def _runs(
     records = instance.get_run_records(
         dg.RunsFilter(tags=dict(tags), statuses=statuses), limit=_PAST_RUNS, ascending=False
     )
-    return [record for record in records if record.dagster_run.job_name in _JOBS]
+    jobs = _JOBS | {_BY_HAND} if statuses is _LIVE else _JOBS
+    return [record for record in records if record.dagster_run.job_name in jobs]
 
 
 def _missing_partitions(

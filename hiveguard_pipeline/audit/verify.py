@@ -15,6 +15,7 @@ from hiveguard_pipeline.rules.states import KINDS, STATES, State
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, policy_history
+from hiveguard_pipeline.store.tables import full_time
 
 ITEMS_AT_ONCE = 200_000
 
@@ -26,6 +27,7 @@ _LABELS: dict[str, type] = {
     "label": str,
     "confidence": int,
     "state": str,
+    "flagged": int,
     "vote_count": int,
     "revalidation_vote_count": int,
     "revalidation_epochs": int,
@@ -47,6 +49,7 @@ _BATCHES: dict[str, type] = {
     "state_after": str,
     "review_id": int,
     "decision": str,
+    "decided_label": str,
     "undoes": int,
 }
 
@@ -118,6 +121,7 @@ _LABEL_FIELDS = (
     " CASE WHEN i.gold_label IS NULL THEN 0 ELSE 1 END AS gold,"
     " CASE WHEN l.item_id IS NULL THEN 0 ELSE 1 END AS has_row, l.label AS label,"
     f" coalesce(l.confidence, {NO_CONFIDENCE}) AS confidence, coalesce(l.state, 'unlabeled') AS state,"
+    " CASE WHEN l.needs_review THEN 1 ELSE 0 END AS flagged,"
     " coalesce(l.vote_count, 0) AS vote_count,"
     " coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,"
     " coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, coalesce(l.policy_id, 0) AS policy_id,"
@@ -152,6 +156,7 @@ def _verify_part(
         f" coalesce(b.confidence_before, {NO_CONFIDENCE}) AS confidence_before,"
         f" coalesce(b.confidence_after, {NO_CONFIDENCE}) AS confidence_after, b.state_after,"
         " coalesce(b.review_id, -1) AS review_id, coalesce(r.decision, 'none') AS decision,"
+        " r.label AS decided_label,"
         f" coalesce(r.undoes, -1) AS undoes FROM {_NUMBERED}"
         " JOIN batches b ON b.item_id = w.item_id AND b.generation = w.generation"
         " LEFT JOIN reviews r ON r.review_id = b.review_id ORDER BY w.n, b.batch_id",
@@ -159,7 +164,7 @@ def _verify_part(
         _BATCHES,
     )
     items = len(labels["item_id"])
-    coded = _encoded(votes["answer"], batches["label"], labels["label"])
+    coded = _encoded(votes["answer"], batches["label"], labels["label"], batches["decided_label"])
     stream = Votes(np.searchsorted(votes["n"], np.arange(items + 1)).astype(np.int64), coded[0])
     history = _history(batches, coded[1], list(policies))
     outcome, differences = replay(stream, votes["vote_id"], history, list(policies.values()))
@@ -178,12 +183,38 @@ def _verify_part(
     for difference in differences:
         for row in difference.rows.tolist():
             find(int(history.item[row]), int(batches["batch_id"][row]), difference.reason)
+    for rows, reason in (
+        (~np.isin(batches["policy_id"], list(policies)), "names a policy that the dataset has not had"),
+        ((batches["review_id"] >= 0) & (coded[1] != coded[3]), "gives another label than its decision"),
+    ):
+        for row in np.flatnonzero(rows).tolist():
+            find(int(history.item[row]), int(batches["batch_id"][row]), reason)
+    for item in _mistimed(connection, window):
+        find(item, None, "has another time than the vote that completed its first label")
     for rows, reason in _label_differences(labels, coded[2], batches, votes, outcome):
         for item in rows.tolist():
             find(int(item), None, reason)
     done.items += items
     done.votes += len(votes["vote_id"])
     done.batches += len(history)
+
+
+def _mistimed(connection: sa.Connection, window: dict[str, object]) -> list[int]:
+    """Labels whose time is not that of the vote which completed the votes of their first label."""
+    completing = (
+        "SELECT max(b.batch_id) FROM batches b WHERE b.item_id = w.item_id AND b.generation = w.generation"
+        " AND b.kind <> 'revalidation' AND b.last_vote_id IS NOT NULL"
+    )
+    found = read_columns(
+        connection,
+        f"SELECT w.n FROM {_NUMBERED} JOIN labels l ON l.item_id = w.item_id"
+        f" JOIN batches c ON c.batch_id = ({completing}) JOIN votes v ON v.vote_id = c.last_vote_id"
+        f" WHERE l.label IS NOT NULL AND l.created_at <> {full_time(connection, 'v.created_at')}"
+        " ORDER BY w.n",
+        window,
+        {"n": int},
+    )
+    return [int(item) for item in found["n"]]
 
 
 def _encoded(*columns: Any) -> list[Any]:
@@ -247,6 +278,7 @@ def _label_differences(
         (label != outcome.label, "has another label than its ledger gives"),
         (labels["confidence"] != outcome.confidence, "has another confidence than its ledger gives"),
         (state != derived_state, "is in another state than its ledger gives"),
+        ((labels["flagged"] == 1) != (state == State.NEEDS_REVIEW), "is flagged and not in review, or not"),
         (
             (labels["vote_count"] != outcome.vote_count)
             | (labels["revalidation_vote_count"] != outcome.revalidation_vote_count),

@@ -33,6 +33,7 @@ _BATCHES = [
     "state_after",
     "policy_id",
     "generation",
+    "review_id",
     "run_id",
     "applied_at",
 ]
@@ -52,7 +53,7 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
     with open_store().read() as connection:
         found = explain_item(connection, item, dataset_name)
     batches = [
-        row
+        {name: row[name] for name in _BATCHES}
         | {
             "confidence_before": confidence(row["confidence_before"]),
             "confidence_after": confidence(row["confidence_after"]),

@@ -30,6 +30,16 @@ COMMANDS = {
 class Commands(click.Group):
     """A group that knows its commands without importing them."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a reader of its output that leaves early, as `head` does, ends it quietly."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+        return result
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order of the work."""
         return list(COMMANDS)
@@ -61,7 +71,6 @@ def main() -> None:
     """Run the command and end the process as the design says."""
     try:
         code = hiveguard.main(standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
@@ -70,8 +79,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         print("hiveguard: stopped", file=sys.stderr)  # noqa: T201
         code = 130
-    except BrokenPipeError:
-        code = _closed_output()
     except Exception as error:
         if os.environ.get("HIVEGUARD_DEBUG"):
             raise
@@ -81,12 +88,6 @@ def main() -> None:
         print(f"hiveguard: {said}{hint}", file=sys.stderr)  # noqa: T201
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _closed_output() -> int:
-    """The reader of a pipe has gone, as `head` does: that is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _without_secrets(text: str) -> str:

@@ -80,7 +80,8 @@ def _why(result: Any) -> str:
             error = event.step_failure_data.error
             while error.cause is not None:
                 error = error.cause
-            return f"{event.step_key}: {error.message.strip()}"
+            said = error.message.strip().removeprefix("hiveguard_pipeline.errors.")
+            return f"{event.step_key}: {said}"
     return "see the run in the Dagster UI"
 
 

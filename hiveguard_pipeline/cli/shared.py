@@ -65,11 +65,11 @@ def emit(rows: Iterable[dict[str, Any]], columns: list[str], fmt: str) -> None:
             click.echo(_csv_line([_cell(row[name]) for name in columns]), nl=False)
     elif fmt == "jsonl":
         for row in rows:
-            click.echo(as_json(row))
+            click.echo(as_json({name: row[name] for name in columns}))
     else:
         opened = "["
         for row in rows:
-            click.echo(f"{opened}\n{as_json(row)}", nl=False)
+            click.echo(f"{opened}\n{as_json({name: row[name] for name in columns})}", nl=False)
             opened = ","
         click.echo("[]" if opened == "[" else "\n]")
 

@@ -37,6 +37,8 @@ def import_(file: Path, dataset_name: str, create_items: bool, fmt: str) -> None
     for reason, count in done.reasons.items():
         say(f"quarantined: {count:,} {reason}")
     if done.reasons:
+        if "unknown_item" in done.reasons:
+            say("once their items are there, importing the file again brings these in")
         say(f"`hiveguard votes quarantined --dataset {dataset_name}` shows the rows")
 
 

@@ -43,9 +43,7 @@ def write_crowd(crowd: Crowd, folder: Path) -> dict[str, Path]:
 
 def _write(path: Path, columns: dict[str, Any]) -> Path:
     table = pa.table(columns)
-    with replacing(path) as stream:
-        writer = open_writer("csv", table.schema, stream)
+    with replacing(path) as stream, open_writer("csv", table.schema, stream) as writer:
         for batch in table.to_batches(max_chunksize=65_536):
             writer.write(batch)
-        writer.close()
     return path

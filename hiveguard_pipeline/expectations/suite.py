@@ -137,11 +137,24 @@ def judge_labels(database: Database, dataset: Dataset) -> list[Judgement]:
             built = entry.build(gxe)
             built.meta = {"name": entry.name}
             suite.add_expectation(built)
-        for outcome in batch.validate(suite).results:
+        for outcome in _validated(batch, suite):
             configured: Any = outcome.expectation_config
             name = configured.meta["name"]
             judged[name] = _judgement(name, outcome, database)
     return [judged[entry.name] for entry in EXPECTATIONS]
+
+
+def _validated(batch: Any, suite: Any) -> list[Any]:
+    """The results; those of failed row expectations with some of the rows that broke them."""
+    rows_wanted = any(hasattr(entry, "unexpected_rows_query") for entry in suite.expectations)
+    plain = batch.validate(suite).results
+    if not rows_wanted or all(outcome.success for outcome in plain):
+        return list(plain)
+    complete = batch.validate(suite, result_format={"result_format": "COMPLETE"}).results
+    return [
+        again if "unexpected_rows_query" in outcome.expectation_config.kwargs else outcome
+        for outcome, again in zip(plain, complete, strict=True)
+    ]
 
 
 def _judgement(name: str, outcome: Any, database: Database) -> Judgement:
@@ -156,8 +169,14 @@ def _judgement(name: str, outcome: Any, database: Database) -> Judgement:
     examples = details.get("unexpected_rows") or [
         {"value": value} for value in found.get("partial_unexpected_list") or []
     ]
-    unexpected = found.get("unexpected_count", found.get("observed_value") or 0)
-    return Judgement(name, bool(outcome.success), int(unexpected), [dict(e) for e in examples[:_EXAMPLES]])
+    unexpected = found.get("unexpected_count") or found.get("observed_value") or 0
+    shown = [{str(key): _plain(value) for key, value in row.items()} for row in examples[:_EXAMPLES]]
+    return Judgement(name, bool(outcome.success), int(unexpected), shown)
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it."""
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _queries(dataset: Dataset) -> dict[str, str]:

@@ -34,14 +34,26 @@ class Writer(Protocol):
     def close(self) -> None:
         """Write what ends the file; leaves the stream open."""
 
+    def abandon(self) -> None:
+        """Give the file up: nothing more is written, not even when the writer goes away."""
 
-def open_writer(fmt: str, schema: pa.Schema, stream: BinaryIO) -> Writer:
-    """A writer of one of FORMATS."""
+
+@contextmanager
+def open_writer(fmt: str, schema: pa.Schema, stream: BinaryIO) -> Iterator[Writer]:
+    """A writer of one of FORMATS; ends the file when the block ends without an error."""
+    writer: Writer
     if fmt == "csv":
-        return _Csv(schema, stream)
-    if fmt == "parquet":
-        return _Parquet(schema, stream)
-    return _Json(schema, stream, as_array=fmt == "json")
+        writer = _Csv(schema, stream)
+    elif fmt == "parquet":
+        writer = _Parquet(schema, stream)
+    else:
+        writer = _Json(schema, stream, as_array=fmt == "json")
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 class _Csv:
@@ -54,6 +66,9 @@ class _Csv:
         _write_rows(self._stream, _joined(values, ",", "", "\n"))
 
     def close(self) -> None:
+        return
+
+    def abandon(self) -> None:
         return
 
 
@@ -86,6 +101,9 @@ class _Json:
         if self._as_array:
             self._stream.write(b"[]\n" if self._empty else b"\n]\n")
 
+    def abandon(self) -> None:
+        return
+
 
 class _Parquet:
     def __init__(self, schema: pa.Schema, stream: BinaryIO) -> None:
@@ -107,6 +125,9 @@ class _Parquet:
 
     def close(self) -> None:
         self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.is_open = False
 
 
 def _text(name: str, column: Any) -> Any:

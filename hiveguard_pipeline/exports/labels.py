@@ -1,6 +1,7 @@
 """The labels as rows of seven fields, in item_id order, streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ def label_batches(
     dataset_id: str | None = None,
     min_confidence: int = 0,
     graduated: bool = False,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch]:
     """Finalized labels (confidence in millionths) in batches; all datasets, or one."""
     sqlite = connection.dialect.name == "sqlite"
     conditions = ["confidence >= :least"]
@@ -65,11 +66,11 @@ def export_labels(
     rows = 0
     with database.read() as connection:
         dataset_id = get_dataset(connection, dataset_name).dataset_id if dataset_name else None
-        writer = open_writer(fmt, SCHEMA, stream)
-        for batch in label_batches(
+        labels = label_batches(
             connection, dataset_id=dataset_id, min_confidence=min_confidence, graduated=graduated
-        ):
-            writer.write(batch)
-            rows += batch.num_rows
-        writer.close()
+        )
+        with closing(labels) as batches, open_writer(fmt, SCHEMA, stream) as writer:
+            for batch in batches:
+                writer.write(batch)
+                rows += batch.num_rows
     return rows

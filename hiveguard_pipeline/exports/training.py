@@ -7,7 +7,7 @@ cannot do it: an export is there when latest.json names it. The root is any fssp
 
 import hashlib
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,9 +58,8 @@ def write_training_export(
         position = progress_of(connection, dataset).ledger_position
         export_id = f"{moment:%Y%m%dT%H%M%S.%fZ}-{position}"
         try:
-            files, rows = _write_files(
-                folder, export_id, label_batches(connection, dataset_id=dataset.dataset_id, graduated=True)
-            )
+            with closing(label_batches(connection, dataset_id=dataset.dataset_id, graduated=True)) as batches:
+                files, rows = _write_files(folder, export_id, batches)
             manifest = {
                 "export_id": export_id,
                 "dataset": dataset_name,
@@ -103,13 +102,15 @@ def _write_files(folder: "_Folder", export_id: str, batches: Any) -> tuple[list[
         hashed = {
             fmt: _Hashed(stack.enter_context(folder.open(f"{export_id}/labels.{fmt}"))) for fmt in FORMATS
         }
-        writers = [open_writer(fmt, SCHEMA, stream) for fmt, stream in hashed.items()]  # type: ignore[arg-type]
-        for batch in batches:
-            for writer in writers:
-                writer.write(batch)
-            rows += batch.num_rows
-        for writer in writers:
-            writer.close()
+        with ExitStack() as writing:
+            writers = [
+                writing.enter_context(open_writer(fmt, SCHEMA, stream))  # type: ignore[arg-type]
+                for fmt, stream in hashed.items()
+            ]
+            for batch in batches:
+                for writer in writers:
+                    writer.write(batch)
+                rows += batch.num_rows
     return [
         {"name": f"labels.{fmt}", "rows": rows, "bytes": stream.size, "sha256": stream.hash.hexdigest()}
         for fmt, stream in hashed.items()

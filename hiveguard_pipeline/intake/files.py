@@ -11,7 +11,8 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -147,7 +148,10 @@ class RowFile:
             raise self.refuse("there is no header: the file is empty or begins with a blank line")
         if text.lstrip()[:1] == "[":
             raise self.refuse("the file is neither CSV nor JSONL (a JSON array: write one object a line)")
-        columns = tuple(name.strip() for name in next(csv.reader([text])))
+        try:
+            columns = tuple(name.strip() for name in next(csv.reader([text])))
+        except csv.Error:
+            raise self.refuse("the header cannot be read; lines end with \\n or \\r\\n") from None
         repeated = {name for name in columns if columns.count(name) > 1}
         if repeated & set(known):
             raise self.refuse(f"column {sorted(repeated)[0]!r} stands there twice")
@@ -193,35 +197,24 @@ class RowFile:
         return block if filled.all() else _only(block, filled)
 
     def _csv_rows(self, data: bytes) -> Iterator[Block]:
-        """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes."""
-        consumed: list[str] = []
+        """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes.
 
-        def lines() -> Iterator[str]:
-            part = data
-            while part:
-                for line in io.BytesIO(part):
-                    text = line.decode("utf-8", "surrogateescape")
-                    consumed.append(text)
-                    if sum(map(len, consumed)) > LONGEST_ROW_BYTES:
-                        raise self.refuse("a quote that is opened and not closed", self._line)
-                    yield text
-                part = self._next_lines() if self._pending else b""
-
+        A quote that is opened and not closed makes its own line unreadable, not the ones after it.
+        """
+        lines = _Lines(data, lambda: self._next_lines() if self._pending else b"")
+        collected = _Rows(self.columns, self._known)
         old_limit = csv.field_size_limit(LONGEST_ROW_BYTES)
         try:
-            collected = _Rows(self.columns, self._known)
-            reader = csv.reader(lines())
-            while True:
+            while lines.more():
+                fields: list[str] | None
                 try:
-                    fields: list[str] | None = next(reader)
-                except StopIteration:
-                    break
+                    fields = next(csv.reader(lines, strict=True))
                 except csv.Error:
                     fields = None
-                text = "".join(consumed)
-                collected.add(self._line, text.rstrip("\r\n"), fields)
-                self._line += len(consumed)
-                consumed.clear()
+                    lines.give_back_all_but_first()
+                taken = lines.take()
+                collected.add(self._line, "".join(taken).rstrip("\r\n"), fields)
+                self._line += len(taken)
                 if len(collected) >= 65_536:
                     yield collected.block()
                     collected = _Rows(self.columns, self._known)
@@ -269,6 +262,47 @@ class RowFile:
         return collected.block()
 
 
+class _Lines:
+    """The lines of a file for one row at a time: a row may take many, and may give them back."""
+
+    _MOST_OF_A_ROW = 10_000
+
+    def __init__(self, data: bytes, read_more: Callable[[], bytes]) -> None:
+        self._waiting = deque(io.BytesIO(data))
+        self._read_more = read_more
+        self._taken: list[str] = []
+        self._size = 0
+
+    def more(self) -> bool:
+        """Whether there is another line."""
+        if not self._waiting:
+            self._waiting.extend(io.BytesIO(self._read_more()))
+        return bool(self._waiting)
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        too_long = len(self._taken) >= self._MOST_OF_A_ROW or self._size > LONGEST_ROW_BYTES
+        if too_long or not self.more():
+            raise StopIteration
+        line = self._waiting.popleft()
+        self._size += len(line)
+        self._taken.append(line.decode("utf-8", "surrogateescape"))
+        return self._taken[-1]
+
+    def give_back_all_but_first(self) -> None:
+        """Put the lines of a row back, but for its first."""
+        for line in reversed(self._taken[1:]):
+            self._waiting.appendleft(line.encode("utf-8", "surrogateescape"))
+        del self._taken[1:]
+
+    def take(self) -> list[str]:
+        """The lines of the row that was read."""
+        taken, self._taken, self._size = self._taken, [], 0
+        return taken
+
+
 class _Rows:
     """Rows gathered one by one, made into a block."""
 
@@ -284,11 +318,12 @@ class _Rows:
         return len(self._line)
 
     def add(self, line: int, text: str, fields: list[Any] | None) -> None:
-        if fields == []:
+        if not text.strip():
             return
         reason = None if fields is not None and len(fields) == self._width else UNREADABLE
         try:
             text.encode()
+            "".join(value for value in fields or () if value is not None).encode()
         except UnicodeEncodeError:
             text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             reason = BAD_UTF8

@@ -5,7 +5,9 @@ writes: a file is taken as a whole, row by row judged, or not at all.
 
 A row is known already if rows like it were received before at least as often as the file has shown it so
 far. Received before are the rows in quarantine with the same values, and the vote of the same solver on
-the same item if it has the row's answer (and its duration and time, where the row has them).
+the same item if it has the row's answer, its duration where the file has durations, and its time where the
+row has one. A row that
+is in quarantine because its item was unknown, and whose item has come since, is judged anew and leaves it.
 """
 
 from collections.abc import Callable
@@ -67,8 +69,16 @@ def import_votes(
             import_id = _open_import(connection, dataset, file)
             names = {"dataset": dataset.dataset_id, "import": import_id, "now": now_text()}
             _judge(connection, names)
+            _release(connection, names)
             result.accepted, candidates = _accept(connection, names, sqlite)
-            result.reasons = _quarantine(connection, names, result.accepted < candidates, sqlite)
+            same_duration = (
+                "coalesce(v.duration_ms, -1) = coalesce(judged.duration_ms, -1)"
+                if "duration_ms" in file.columns
+                else "true"
+            )
+            if result.accepted < candidates:
+                _mark_repeated(connection, same_duration, sqlite)
+            result.reasons = _quarantine(connection, names)
             result.quarantined = sum(result.reasons.values())
             result.already_known = result.read - result.accepted - result.quarantined
             connection.execute(
@@ -138,6 +148,7 @@ def _checked(block: Block, dataset: Dataset) -> dict[str, Any]:
     value = {name: block.values.get(name, pa.nulls(rows, pa.string())) for name in COLUMNS}
     duration, bad_duration = checks.durations(value["duration_ms"])
     created_at, bad_time = checks.times(value["created_at"])
+    item_id = checks.item_ids(value["item_id"])
     no_item = pc.and_(checks.is_blank(value["external_id"]), checks.is_blank(value["item_id"]))
     keys = [value["external_id"], value["solver_id"]]
     outside = (
@@ -161,12 +172,18 @@ def _checked(block: Block, dataset: Dataset) -> dict[str, Any]:
     usable = pc.is_null(reason)
     nothing = pa.scalar(None, pa.string())
     readable = pc.is_null(block.reason)
-    same = [pc.if_else(readable, value[name], nothing) for name in COLUMNS]
+    # Rows are alike by what they say, however they write it: 5 and 5.0 ms, one moment in two zones.
+    said = value | {
+        "item_id": pc.coalesce(item_id, value["item_id"]),
+        "duration_ms": pc.coalesce(pc.cast(duration, pa.string()), value["duration_ms"]),
+        "created_at": pc.coalesce(created_at, value["created_at"]),
+    }
+    same = [pc.if_else(readable, said[name], nothing) for name in COLUMNS]
     external_id = pc.if_else(checks.is_blank(value["external_id"]), nothing, value["external_id"])
     return {
         "line": block.line,
         "external_id": pc.if_else(usable, external_id, nothing),
-        "item_id": pc.if_else(usable, checks.item_ids(value["item_id"]), nothing),
+        "item_id": pc.if_else(usable, item_id, nothing),
         "solver_id": pc.if_else(usable, value["solver_id"], nothing),
         "answer": pc.if_else(usable, value["answer"], nothing),
         "duration_ms": duration,
@@ -216,7 +233,8 @@ def _judge(connection: sa.Connection, names: dict[str, Any]) -> None:
         sa.text(
             "CREATE TEMPORARY TABLE judged AS"
             " SELECT s.line, coalesce(a.item_id, b.item_id) AS item_id, s.solver_id, s.answer, s.duration_ms,"
-            " s.created_at, s.row, s.fingerprint, coalesce(r.nth, 1) AS nth, coalesce(q.held, 0) AS held,"
+            " s.created_at, s.row, s.fingerprint, coalesce(r.nth, 1) AS nth, CASE WHEN a.item_id IS NULL AND"
+            " b.item_id IS NULL THEN coalesce(q.held, 0) ELSE coalesce(q.held - q.itemless, 0) END AS held,"
             " CASE WHEN s.reason IS NULL AND a.item_id IS NULL AND b.item_id IS NULL THEN 'unknown_item'"
             " ELSE s.reason END AS reason"
             " FROM staged s"
@@ -224,8 +242,23 @@ def _judge(connection: sa.Connection, names: dict[str, Any]) -> None:
             " LEFT JOIN items b ON s.item_id IS NULL AND b.dataset_id = :dataset"
             " AND b.external_id = s.external_id"
             " LEFT JOIN repeats r ON r.line = s.line"
-            " LEFT JOIN (SELECT fingerprint, count(*) AS held FROM quarantined_votes"
+            " LEFT JOIN (SELECT fingerprint, count(*) AS held,"
+            " count(CASE WHEN reason = 'unknown_item' THEN 1 END) AS itemless FROM quarantined_votes"
             " WHERE dataset_id = :dataset GROUP BY fingerprint) q ON q.fingerprint = s.fingerprint"
+        ).bindparams(sa.bindparam("dataset", names["dataset"], type_=t.Uuid))
+    )
+
+
+def _release(connection: sa.Connection, names: dict[str, Any]) -> None:
+    """Take rows out of quarantine whose item has come since, and which this file shows again to be judged."""
+    connection.execute(
+        sa.text(
+            "DELETE FROM quarantined_votes WHERE quarantine_id IN (SELECT q.quarantine_id FROM ("
+            " SELECT quarantine_id, fingerprint,"
+            " row_number() OVER (PARTITION BY fingerprint ORDER BY quarantine_id) AS nth"
+            " FROM quarantined_votes WHERE dataset_id = :dataset AND reason = 'unknown_item') q"
+            " JOIN (SELECT fingerprint, count(*) AS shown FROM judged WHERE item_id IS NOT NULL"
+            " GROUP BY fingerprint) j ON j.fingerprint = q.fingerprint WHERE q.nth <= j.shown)"
         ).bindparams(sa.bindparam("dataset", names["dataset"], type_=t.Uuid))
     )
 
@@ -251,27 +284,28 @@ def _accept(connection: sa.Connection, names: dict[str, Any], sqlite: bool) -> t
     return accepted, candidates
 
 
-def _quarantine(
-    connection: sa.Connection, names: dict[str, Any], some_repeated: bool, sqlite: bool
-) -> dict[str, int]:
-    """Put what is neither a vote nor known into quarantine; returns how many for each reason."""
-    if some_repeated:
-        ours = "v.vote_id > (SELECT vote_id FROM newest)" if sqlite else "v.xmin = pg_current_xact_id()::xid"
-        connection.execute(sa.text("CREATE INDEX judged_by_vote ON judged (item_id, solver_id)"))
-        # Of the rows of one solver on one item, the first is the vote if the vote came with this file;
-        # any other is a repetition, unless it was received before.
-        connection.execute(
-            sa.text(
-                "UPDATE judged SET reason = 'duplicate_vote' WHERE reason IS NULL AND nth > held AND EXISTS ("
-                f" SELECT 1 FROM votes v WHERE v.item_id = judged.item_id AND v.solver_id = judged.solver_id"
-                f" AND CASE WHEN {ours} THEN judged.line > (SELECT min(o.line) FROM judged o"
-                " WHERE o.item_id = judged.item_id AND o.solver_id = judged.solver_id"
-                " AND (o.reason IS NULL OR o.reason = 'duplicate_vote') AND o.nth > o.held)"
-                " ELSE NOT (judged.nth <= judged.held + 1 AND v.answer = judged.answer"
-                " AND (judged.duration_ms IS NULL OR v.duration_ms = judged.duration_ms)"
-                " AND (judged.created_at IS NULL OR v.created_at = judged.created_at)) END)"
-            )
+def _mark_repeated(connection: sa.Connection, same_duration: str, sqlite: bool) -> None:
+    """Of the rows that became no vote, mark as duplicates those that were not received before."""
+    ours = "v.vote_id > (SELECT vote_id FROM newest)" if sqlite else "v.xmin = pg_current_xact_id()::xid"
+    connection.execute(sa.text("CREATE INDEX judged_by_vote ON judged (item_id, solver_id)"))
+    # Of the rows of one solver on one item, the first is the vote if the vote came with this file;
+    # any other is a repetition, unless it was received before.
+    connection.execute(
+        sa.text(
+            "UPDATE judged SET reason = 'duplicate_vote' WHERE reason IS NULL AND nth > held AND EXISTS ("
+            f" SELECT 1 FROM votes v WHERE v.item_id = judged.item_id AND v.solver_id = judged.solver_id"
+            f" AND CASE WHEN {ours} THEN judged.line > (SELECT min(o.line) FROM judged o"
+            " WHERE o.item_id = judged.item_id AND o.solver_id = judged.solver_id"
+            " AND (o.reason IS NULL OR o.reason = 'duplicate_vote') AND o.nth > o.held)"
+            " ELSE NOT (judged.nth <= judged.held + 1 AND v.answer = judged.answer"
+            f" AND {same_duration}"
+            " AND (judged.created_at IS NULL OR v.created_at = judged.created_at)) END)"
         )
+    )
+
+
+def _quarantine(connection: sa.Connection, names: dict[str, Any]) -> dict[str, int]:
+    """Put what is neither a vote nor known into quarantine; returns how many for each reason."""
     connection.execute(
         sa.text(
             "INSERT INTO quarantined_votes (dataset_id, import_id, line, reason, row, fingerprint)"

@@ -234,7 +234,9 @@ def _completed_at(connection: sa.Connection, vote_id: int | None) -> str:
     if vote_id is None:
         return now_text()
     when: str = connection.execute(
-        sa.select(t.votes.c.created_at).where(t.votes.c.vote_id == vote_id)
+        sa.text(f"SELECT {t.full_time(connection, 'created_at')} AS moment FROM votes WHERE vote_id = :vote")
+        .columns(moment=t.UtcTime)
+        .bindparams(vote=vote_id)
     ).scalar_one()
     return when
 

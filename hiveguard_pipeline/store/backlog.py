@@ -39,8 +39,17 @@ class Position:
     def parse(cls, text: str | None) -> "Position":
         """The position that `text` holds; the beginning, if it holds none."""
         try:
-            return cls(**json.loads(text)) if text else cls()
-        except (ValueError, TypeError):
+            found = json.loads(text) if text else {}
+            return cls(
+                checked_through=None
+                if found.get("checked_through") is None
+                else int(found["checked_through"]),
+                due={str(name): int(through) for name, through in found.get("due", {}).items()},
+                policies={str(name): int(key) for name, key in found.get("policies", {}).items()},
+                pending_vote_id=int(found.get("pending_vote_id", 0)),
+                pending_writers=[str(writer) for writer in found.get("pending_writers", [])],
+            )
+        except (ValueError, TypeError, AttributeError):
             return cls()
 
     def text(self) -> str:

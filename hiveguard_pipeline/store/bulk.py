@@ -12,7 +12,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,21 @@ def _read_postgres(
         cursor.copy_expert(f"COPY ({statement}) TO STDOUT (FORMAT csv)", buffer)
     if not buffer.tell():
         return {name: _empty(kind) for name, kind in types.items()}
-    buffer.seek(0)
-    table = pa_csv.read_csv(
-        buffer,
-        read_options=pa_csv.ReadOptions(column_names=list(types)),
+    try:
+        table = _parsed(buffer, types, block_size=1 << 20)
+    except pa.ArrowInvalid:  # a value longer than a block
+        table = _parsed(buffer, types, block_size=min(buffer.getbuffer().nbytes + 1, (1 << 31) - 1))
+    return {
+        name: table[name].to_numpy() if kind is int else table[name].combine_chunks()
+        for name, kind in types.items()
+    }
+
+
+def _parsed(buffer: io.BytesIO, types: Mapping[str, type], block_size: int) -> Any:
+    """CSV as COPY writes it: an unquoted empty value is null, a quoted one is text."""
+    return pa_csv.read_csv(
+        pa.BufferReader(buffer.getbuffer()),
+        read_options=pa_csv.ReadOptions(column_names=list(types), block_size=block_size),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types={name: pa.int64() if kind is int else pa.string() for name, kind in types.items()},
@@ -74,15 +85,11 @@ def _read_postgres(
             quoted_strings_can_be_null=False,
         ),
     )
-    return {
-        name: table[name].to_numpy() if kind is int else table[name].combine_chunks()
-        for name, kind in types.items()
-    }
 
 
 def stream_columns(
     connection: sa.Connection, query: str, parameters: Mapping[str, object], types: Mapping[str, type]
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch]:
     """The rows of a query in record batches, as the database yields them: memory does not grow with rows."""
     schema = pa.schema([(name, pa.int64() if kind is int else pa.string()) for name, kind in types.items()])
     if connection.dialect.name == "sqlite":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -22,6 +23,10 @@ BUSY_SECONDS = 300
 """How long a writer of SQLite waits for another one."""
 
 CONNECT_SECONDS = 10
+
+_READ_CACHE_KIB = 32 << 10
+_WRITE_CACHE_KIB = 256 << 10
+"""SQLite's page cache: a bulk write walks indexes at random, a read mostly goes through once."""
 
 
 class Database:
@@ -77,10 +82,15 @@ class Database:
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise StoreUnavailableError(self._explained(error)) from None
+            raise StoreUnavailableError(self._explained(error.orig)) from None
+        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+            original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            if type(original) in (sqlite3.DatabaseError, sqlite3.OperationalError):
+                raise StoreUnavailableError(self._explained(original)) from None
+            raise
 
-    def _explained(self, error: sa.exc.DBAPIError) -> str:
-        said = " ".join(self.without_secrets(str(error.orig)).split())
+    def _explained(self, error: BaseException | None) -> str:
+        said = " ".join(self.without_secrets(str(error)).split())
         if "locked" in said or "busy" in said:
             return (
                 f"{self.address} has been written by another process for over {BUSY_SECONDS} seconds;"
@@ -93,7 +103,8 @@ class Database:
         secrets = [self.url.password, self.url.query.get("password"), self.url.query.get("sslpassword")]
         for secret in secrets:
             if isinstance(secret, str) and secret:
-                text = text.replace(secret, "***")
+                for written in (secret, quote(secret), quote_plus(secret)):
+                    text = text.replace(written, "***")
         return text
 
 
@@ -126,11 +137,11 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's own
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA cache_size = -262144")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("hiveguard_write")
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITE_CACHE_KIB if writes else _READ_CACHE_KIB}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -169,13 +169,7 @@ def upsert_labels(connection: sa.Connection, dataset: Dataset, columns: dict[str
     )
     append(connection, "folded", columns)
     names = [name for name in columns if name not in ("item_id", "completed_by")]
-    # A challenge server may have written SQLite's own form of a time; a label's is always the full one.
-    created = (
-        "CASE WHEN v.created_at LIKE '____-__-__T__:__:__.______Z' THEN v.created_at"
-        " ELSE strftime('%Y-%m-%dT%H:%M:%f000Z', v.created_at) END"
-        if sqlite
-        else "v.created_at"
-    )
+    created = t.full_time(connection, "v.created_at")
     connection.execute(
         sa.text(
             f"INSERT INTO labels (item_id, dataset_id, needs_review, created_at, {', '.join(names)})"

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.store.database import Database, make_folder_of
+from hiveguard_pipeline.store.tables import VIEWS, metadata
 
 REVISION = "0001"
 """The newest migration; a test holds it against Alembic's own head."""
@@ -58,7 +59,8 @@ def _revision_on(connection: sa.Connection, database: Database) -> str | None:
         found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
         if found is not None:
             return str(found)
-    if names & {"datasets", "items", "votes", "labels"}:
+    views = set(inspector.get_view_names())
+    if (names | views) & {*metadata.tables, *VIEWS}:
         raise BadInputError(
             f"{database.address} holds tables of these names that HiveGuard did not make;"
             " give it a database or schema of its own"

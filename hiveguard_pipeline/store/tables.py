@@ -36,6 +36,16 @@ def time_text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def full_time(connection: sa.Connection, column: str) -> str:
+    """SQL for a time in its full form: a challenge server may have written SQLite's own form of one."""
+    if connection.dialect.name != "sqlite":
+        return column
+    return (
+        f"CASE WHEN {column} LIKE '____-__-__T__:__:__.______Z' THEN {column}"
+        f" ELSE strftime('%Y-%m-%dT%H:%M:%f000Z', {column}) END"
+    )
+
+
 def item_uuid(dataset_name: str, external_id: str) -> str:
     """The item_id of an external id in a dataset; the same on every machine."""
     return str(uuid.uuid5(ITEM_NAMESPACE, f"{dataset_name}\0{external_id}"))
@@ -96,6 +106,7 @@ items = sa.Table(
     sa.Column("gold_label", sa.Text),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.UniqueConstraint("dataset_id", "external_id"),
+    sa.Index(None, "dataset_id", "item_id"),
 )
 
 votes = sa.Table(

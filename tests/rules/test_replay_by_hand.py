@@ -143,6 +143,24 @@ def test_a_decision_that_takes_the_votes_that_wait_is_found(decision: str) -> No
     assert differences_of(table)
 
 
+def test_a_first_label_that_names_votes_and_counts_none_is_found_even_when_undone() -> None:
+    table = a_table(answers=[0, 1])
+    table.review(0, "relabel", 2)
+    table.undo(0)
+    assert differences_of(table) == []
+    table.entries[0][0].disagree = 0
+    assert differences_of(table)
+
+
+@pytest.mark.parametrize("count", [-1, -4, -1_000_000, 2**62])
+@pytest.mark.parametrize("name", ["agree", "disagree"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_count_that_no_item_can_have_is_found(at: int, name: str, count: int) -> None:
+    table = reviewed("confirm")
+    setattr(table.entries[0][at], name, count)
+    assert differences_of(table)
+
+
 def test_a_review_that_judges_is_found() -> None:
     table = reviewed("confirm")
     table.entries[0][-1].state_after = State.GRADUATED

@@ -140,6 +140,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", name="pk_items"),
         sa.UniqueConstraint("dataset_id", "external_id", name="uq_items_dataset_id_external_id"),
     )
+    op.create_index("ix_items_dataset_id_item_id", "items", ["dataset_id", "item_id"], unique=False)
     op.create_table(
         "policies",
         sa.Column("policy_id", BIG, sa.Identity(always=False, cache=1), nullable=False),

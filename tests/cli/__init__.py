@@ -1,0 +1,1 @@
+"""Tests of the `hiveguard` command, as a user runs it."""

@@ -1,0 +1,1 @@
+"""Tests of the code location: definitions, assets, checks, sensors, on real instances."""
