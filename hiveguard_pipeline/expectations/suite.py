@@ -7,6 +7,7 @@ imported when the suite runs.
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +120,7 @@ def judge_labels(database: Database, dataset: Dataset) -> list[Judgement]:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    warnings.filterwarnings("ignore", module="great_expectations")
     source = context.data_sources.add_sql(
         name="store",
         connection_string=database.url.render_as_string(hide_password=False),

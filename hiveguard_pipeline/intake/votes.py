@@ -4,10 +4,10 @@ The file is staged in a temporary table and judged there in a few statements, in
 writes: a file is taken as a whole, row by row judged, or not at all.
 
 A row is known already if rows like it were received before at least as often as the file has shown it so
-far. Received before are the rows in quarantine with the same values, and the vote of the same solver on
-the same item if it has the row's answer, its duration where the file has durations, and its time where the
-row has one. A row that
-is in quarantine because its item was unknown, and whose item has come since, is judged anew and leaves it.
+far. Received before are the rows in quarantine with the same values, and the vote of the same solver on the
+same item if it has the row's answer, its duration (where the file has durations) and its time (where the
+row has one). A row that is in quarantine because its item was unknown, and whose item has come since, is
+judged anew and leaves quarantine.
 """
 
 from collections.abc import Callable
@@ -66,18 +66,14 @@ def import_votes(
             result = VoteImport(read=_stage(connection, file, dataset, sqlite, report))
             if create_items:
                 result.items_created = _create_items(connection, dataset)
-            import_id = _open_import(connection, dataset, file)
-            names = {"dataset": dataset.dataset_id, "import": import_id, "now": now_text()}
+            moment = now_text()
+            import_id = _open_import(connection, dataset, file, moment)
+            names = {"dataset": dataset.dataset_id, "import": import_id, "now": moment}
             _judge(connection, names)
             _release(connection, names)
             result.accepted, candidates = _accept(connection, names, sqlite)
-            same_duration = (
-                "coalesce(v.duration_ms, -1) = coalesce(judged.duration_ms, -1)"
-                if "duration_ms" in file.columns
-                else "true"
-            )
             if result.accepted < candidates:
-                _mark_repeated(connection, same_duration, sqlite)
+                _mark_repeated(connection, _same_vote(file.columns), sqlite)
             result.reasons = _quarantine(connection, names)
             result.quarantined = sum(result.reasons.values())
             result.already_known = result.read - result.accepted - result.quarantined
@@ -209,7 +205,7 @@ def _create_items(connection: sa.Connection, dataset: Dataset) -> int:
     return insert_items(connection, dataset, new, data_ref=new, modality=modality)
 
 
-def _open_import(connection: sa.Connection, dataset: Dataset, file: RowFile) -> int:
+def _open_import(connection: sa.Connection, dataset: Dataset, file: RowFile, moment: str) -> int:
     key = connection.execute(
         t.imports.insert().values(
             dataset_id=dataset.dataset_id,
@@ -220,7 +216,7 @@ def _open_import(connection: sa.Connection, dataset: Dataset, file: RowFile) -> 
             accepted=0,
             quarantined=0,
             already_known=0,
-            created_at=now_text(),
+            created_at=moment,
         )
     ).inserted_primary_key
     assert key is not None
@@ -284,7 +280,18 @@ def _accept(connection: sa.Connection, names: dict[str, Any], sqlite: bool) -> t
     return accepted, candidates
 
 
-def _mark_repeated(connection: sa.Connection, same_duration: str, sqlite: bool) -> None:
+def _same_vote(columns: tuple[str, ...]) -> str:
+    """SQL for: the vote v says what the row `judged` says.
+
+    A row without a time says nothing of it: the vote it became has the time of its import.
+    """
+    same = "v.answer = judged.answer AND (judged.created_at IS NULL OR v.created_at = judged.created_at)"
+    if "duration_ms" in columns:
+        same += " AND coalesce(v.duration_ms, -1) = coalesce(judged.duration_ms, -1)"
+    return same
+
+
+def _mark_repeated(connection: sa.Connection, same_vote: str, sqlite: bool) -> None:
     """Of the rows that became no vote, mark as duplicates those that were not received before."""
     ours = "v.vote_id > (SELECT vote_id FROM newest)" if sqlite else "v.xmin = pg_current_xact_id()::xid"
     connection.execute(sa.text("CREATE INDEX judged_by_vote ON judged (item_id, solver_id)"))
@@ -297,9 +304,7 @@ def _mark_repeated(connection: sa.Connection, same_duration: str, sqlite: bool) 
             f" AND CASE WHEN {ours} THEN judged.line > (SELECT min(o.line) FROM judged o"
             " WHERE o.item_id = judged.item_id AND o.solver_id = judged.solver_id"
             " AND (o.reason IS NULL OR o.reason = 'duplicate_vote') AND o.nth > o.held)"
-            " ELSE NOT (judged.nth <= judged.held + 1 AND v.answer = judged.answer"
-            f" AND {same_duration}"
-            " AND (judged.created_at IS NULL OR v.created_at = judged.created_at)) END)"
+            f" ELSE NOT (judged.nth <= judged.held + 1 AND {same_vote}) END)"
         )
     )
 

@@ -200,7 +200,7 @@ def _kept(
 
     An item that is still unlabeled takes all its votes under the horizon as those of its first label.
     """
-    first_label = found.vote_count == 0 and found.applied_through == 0
+    first_label = found.label is None
     through = found.applied_through
     if first_label:
         through = safe_horizon(connection, progress_of(connection, dataset).folded_through)

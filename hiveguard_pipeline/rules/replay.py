@@ -97,7 +97,7 @@ def replay(
     undo = (history.kind == Kind.REVIEW) & (history.decision == UNDO)
     replaced = np.where(history.restores >= 0, history.restores + 1, opens)
     takes = history.first_vote_id >= 0
-    size = np.where(takes & ~undo, history.agree + history.disagree, 0)
+    size = np.where(takes & ~undo, np.maximum(history.agree, 0) + np.maximum(history.disagree, 0), 0)
     # An undo gives back the votes that its decision took.
     moved = np.where(undo, -size[replaced], size)
     taken_after = np.cumsum(moved)
@@ -107,7 +107,8 @@ def replay(
     start = votes.offsets[history.item] + taken_before
     fits = start + size <= votes.offsets[history.item + 1]
     differ(~fits, "takes more votes than the item has")
-    differ(batch & (size <= 0), "takes no votes")
+    differ((batch | takes) & (size == 0), "takes no votes")
+    differ((history.agree < 0) | (history.disagree < 0), "counts less than no votes")
     differ(takes != (history.last_vote_id >= 0), "names one end of its votes only")
     differ(history.kind > Kind.REVIEW, "is of a kind that there is not")
     differ(history.state_after >= State.GOLD, "leads to a state that no row can")

@@ -25,7 +25,7 @@ LISTINGS = [
     ["datasets", "show", "animals"],
     ["datasets", "items", "animals"],
     ["policy", "show", "animals"],
-    ["pool", "sample", "--dataset", "animals"],
+    ["pool", "sample", "--dataset", "animals", "--seed", "1"],
     ["review", "list"],
     ["votes", "quarantined", "--dataset", "animals"],
     ["explain", "moving", "--dataset", "animals"],

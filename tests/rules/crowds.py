@@ -15,7 +15,7 @@ from hiveguard_pipeline.rules.policy import ONE, Policy
 Stream = list[int]
 """The answers to one item, in arrival order."""
 
-MORE = 30
+MORE = 6
 """How many times as many examples the slow variant of a property tries."""
 
 
