@@ -12,8 +12,9 @@ from assets.partitions import DATASETS, OWNERS, is_batch
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline.exports import write_training_export
 from hiveguard_pipeline.resources import ExportsResource, StoreResource
+from hiveguard_pipeline.settings import differing_settings
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import get_dataset, progress_of
+from hiveguard_pipeline.store.datasets import current_policy, get_dataset, progress_of
 from hiveguard_pipeline.store.ledger import Applied, apply_votes
 
 GROUP = "labels"
@@ -59,6 +60,10 @@ def apply_votes_assets(
     """
     database = store.open()
     batch = is_batch(context.run)
+    with database.read() as connection:
+        recorded = current_policy(connection, get_dataset(connection, context.partition_key))
+    for warning in differing_settings(recorded.policy):
+        context.log.warning(warning)
     with heartbeat(context.instance, context.run):
         done = apply_votes(database, context.partition_key, run_id=context.run.run_id, everything=not batch)
         shared = _applied_metadata(done) | ({} if batch else _whole_dataset(database, context.partition_key))

@@ -11,9 +11,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,26 +21,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.intake.rows import LONGEST_ROW_BYTES, UNREADABLE, Block, Lines, Rows, as_text
 
 BLOCK_BYTES = 8 << 20
-LONGEST_ROW_BYTES = 64 << 20
-
-UNREADABLE = "unreadable_row"
-BAD_UTF8 = "invalid_utf8"
-
-
-@dataclass(slots=True)
-class Block:
-    """Rows of a file: line numbers (from 1), the rows' own text, their values and why not, if so.
-
-    values: column name -> string array, null where the row has no such value. reason: string array,
-    null for a readable row.
-    """
-
-    line: Any
-    row: Any
-    values: dict[str, Any]
-    reason: Any
 
 
 class RowFile:
@@ -194,15 +175,15 @@ class RowFile:
             },
             reason=pa.compute.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE),
         )
-        return block if filled.all() else _only(block, filled)
+        return block if filled.all() else block.only(filled)
 
     def _csv_rows(self, data: bytes) -> Iterator[Block]:
         """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes.
 
         A quote that is opened and not closed makes its own line unreadable, not the ones after it.
         """
-        lines = _Lines(data, lambda: self._next_lines() if self._pending else b"")
-        collected = _Rows(self.columns, self._known)
+        lines = Lines(data, lambda: self._next_lines() if self._pending else b"")
+        collected = Rows(self.columns, self._known)
         old_limit = csv.field_size_limit(LONGEST_ROW_BYTES)
         try:
             while lines.more():
@@ -217,7 +198,7 @@ class RowFile:
                 self._line += len(taken)
                 if len(collected) >= 65_536:
                     yield collected.block()
-                    collected = _Rows(self.columns, self._known)
+                    collected = Rows(self.columns, self._known)
             yield collected.block()
         finally:
             csv.field_size_limit(old_limit)
@@ -248,7 +229,7 @@ class RowFile:
         )
 
     def _json_rows(self, data: bytes) -> Block:
-        collected = _Rows(self._known, self._known)
+        collected = Rows(self._known, self._known)
         for number, line in enumerate(data.split(b"\n")):
             text = line.decode("utf-8", "surrogateescape").rstrip("\r")
             if not text.strip():
@@ -257,101 +238,9 @@ class RowFile:
                 found = json.loads(text, parse_int=str, parse_float=str)
             except (ValueError, RecursionError):
                 found = None
-            fields = [_as_text(found.get(name)) for name in self._known] if isinstance(found, dict) else None
+            fields = [as_text(found.get(name)) for name in self._known] if isinstance(found, dict) else None
             collected.add(self._line + number, text, fields)
         return collected.block()
-
-
-class _Lines:
-    """The lines of a file for one row at a time: a row may take many, and may give them back."""
-
-    _MOST_OF_A_ROW = 10_000
-
-    def __init__(self, data: bytes, read_more: Callable[[], bytes]) -> None:
-        self._waiting = deque(io.BytesIO(data))
-        self._read_more = read_more
-        self._taken: list[str] = []
-        self._size = 0
-
-    def more(self) -> bool:
-        """Whether there is another line."""
-        if not self._waiting:
-            self._waiting.extend(io.BytesIO(self._read_more()))
-        return bool(self._waiting)
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        too_long = len(self._taken) >= self._MOST_OF_A_ROW or self._size > LONGEST_ROW_BYTES
-        if too_long or not self.more():
-            raise StopIteration
-        line = self._waiting.popleft()
-        self._size += len(line)
-        self._taken.append(line.decode("utf-8", "surrogateescape"))
-        return self._taken[-1]
-
-    def give_back_all_but_first(self) -> None:
-        """Put the lines of a row back, but for its first."""
-        for line in reversed(self._taken[1:]):
-            self._waiting.appendleft(line.encode("utf-8", "surrogateescape"))
-        del self._taken[1:]
-
-    def take(self) -> list[str]:
-        """The lines of the row that was read."""
-        taken, self._taken, self._size = self._taken, [], 0
-        return taken
-
-
-class _Rows:
-    """Rows gathered one by one, made into a block."""
-
-    def __init__(self, columns: tuple[str, ...], known: tuple[str, ...]) -> None:
-        self._width = len(columns)
-        self._known = {name: columns.index(name) for name in known}
-        self._line: list[int] = []
-        self._row: list[str] = []
-        self._fields: list[list[Any] | None] = []
-        self._reason: list[str | None] = []
-
-    def __len__(self) -> int:
-        return len(self._line)
-
-    def add(self, line: int, text: str, fields: list[Any] | None) -> None:
-        if not text.strip():
-            return
-        reason = None if fields is not None and len(fields) == self._width else UNREADABLE
-        try:
-            text.encode()
-            "".join(value for value in fields or () if value is not None).encode()
-        except UnicodeEncodeError:
-            text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            reason = BAD_UTF8
-        self._line.append(line)
-        self._row.append(text)
-        self._fields.append(None if reason else fields)
-        self._reason.append(reason)
-
-    def block(self) -> Block:
-        return Block(
-            line=np.array(self._line, dtype=np.int64),
-            row=pa.array(self._row, type=pa.string()),
-            values={
-                name: pa.array(
-                    [fields[position] if fields is not None else None for fields in self._fields],
-                    type=pa.string(),
-                )
-                for name, position in self._known.items()
-            },
-            reason=pa.array(self._reason, type=pa.string()),
-        )
-
-
-def _as_text(value: object) -> str | None:
-    """A JSON value as the text it stands for; what is not text or a number, as JSON again."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _is_plain(data: bytes) -> bool:
@@ -373,13 +262,3 @@ def _lines(data: bytes) -> Any:
     offsets = np.concatenate(([0], ends)).astype(np.int32)
     lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
     return pa.compute.utf8_rtrim(lines, "\r\n")
-
-
-def _only(block: Block, mask: Any) -> Block:
-    keep = pa.array(mask)
-    return Block(
-        line=block.line[mask],
-        row=block.row.filter(keep),
-        values={name: column.filter(keep) for name, column in block.values.items()},
-        reason=block.reason.filter(keep),
-    )

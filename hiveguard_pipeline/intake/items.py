@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from hiveguard_pipeline.intake import checks
-from hiveguard_pipeline.intake.files import Block, RowFile
+from hiveguard_pipeline.intake.files import RowFile
+from hiveguard_pipeline.intake.rows import Block
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append, read_columns

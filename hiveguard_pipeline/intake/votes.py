@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from hiveguard_pipeline.intake import checks
-from hiveguard_pipeline.intake.files import Block, RowFile
+from hiveguard_pipeline.intake.files import RowFile
 from hiveguard_pipeline.intake.items import insert_items
+from hiveguard_pipeline.intake.rows import Block
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append, read_columns
 from hiveguard_pipeline.store.database import Database

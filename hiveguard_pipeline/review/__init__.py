@@ -1,6 +1,7 @@
 """Review: the items that people must decide, and what they decided."""
 
-from hiveguard_pipeline.review.decisions import Decision, correct, decide, undo
+from hiveguard_pipeline.review.decisions import correct, decide, undo
+from hiveguard_pipeline.review.outcome import Decision
 from hiveguard_pipeline.review.queue import Flagged, list_flagged
 
 __all__ = ["Decision", "Flagged", "correct", "decide", "list_flagged", "undo"]

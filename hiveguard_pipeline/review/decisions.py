@@ -4,15 +4,14 @@ Each writes a review row, a ledger row of kind review and the label, in one tran
 waited are applied by the next run.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.review.outcome import Decision, Outcome, write_decision
 from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
 from hiveguard_pipeline.rules.arithmetic import reviewed_confidence
-from hiveguard_pipeline.rules.policy import decimal_text
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
@@ -30,37 +29,6 @@ from hiveguard_pipeline.store.status import ItemStatus, find_item
 LONGEST_LABEL = 10_000
 
 _UNLABELED, _IN_REVALIDATION, _NEEDS_REVIEW, _, _DISCARDED, _GOLD = STATES
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a decision made of an item; confidence in millionths, None without a label."""
-
-    review_id: int
-    item_id: str
-    external_id: str
-    decision: str
-    label: str | None
-    confidence: int | None
-    state: str
-    waiting_votes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """Where an item stands after a decision, and the ledger row that says so."""
-
-    policy_id: int
-    label: str | None
-    confidence: int | None
-    state: str
-    vote_count: int
-    revalidation_vote_count: int
-    applied_through: int
-    created_at: str | None
-    agree: int = 0
-    disagree: int = 0
-    first_vote_id: int | None = None
 
 
 def decide(
@@ -123,7 +91,7 @@ def undo(
             .limit(1)
         ).first()
         took_votes = undone.first_vote_id is not None
-        outcome = _Outcome(
+        outcome = Outcome(
             policy_id=before.policy_id if before else undone.policy_id,
             label=before.label if before else None,
             confidence=before.confidence_after if before else None,
@@ -133,7 +101,7 @@ def undo(
             applied_through=0 if took_votes else found.applied_through,
             created_at=None if before is None or before.label is None else _labelled_at(connection, found),
         )
-        return _written(
+        return write_decision(
             connection, dataset, found, "undo", outcome, reviewer, reason, undoes=undone.review_id
         )
 
@@ -165,7 +133,7 @@ def _decided(
 ) -> Decision:
     recorded = current_policy(connection, dataset)
     if decision == "discard":
-        outcome = _Outcome(
+        outcome = Outcome(
             policy_id=recorded.policy_id,
             label=found.label,
             confidence=found.confidence,
@@ -178,7 +146,7 @@ def _decided(
     else:
         chosen = found.label if decision == "confirm" else _checked_label(dataset, label)
         outcome = _kept(connection, dataset, found, str(chosen), recorded)
-    return _written(connection, dataset, found, decision, outcome, reviewer, reason)
+    return write_decision(connection, dataset, found, decision, outcome, reviewer, reason)
 
 
 def _checked_label(dataset: Dataset, label: str | None) -> str:
@@ -195,7 +163,7 @@ def _checked_label(dataset: Dataset, label: str | None) -> str:
 
 def _kept(
     connection: sa.Connection, dataset: Dataset, found: ItemStatus, label: str, recorded: RecordedPolicy
-) -> _Outcome:
+) -> Outcome:
     """Confirm or relabel: the share of all applied votes that agree, at least the floor.
 
     An item that is still unlabeled takes all its votes under the horizon as those of its first label.
@@ -214,7 +182,7 @@ def _kept(
     ).one()
     agree, applied = int(counts.agree), int(counts.applied)
     takes = first_label and applied > 0
-    return _Outcome(
+    return Outcome(
         policy_id=recorded.policy_id,
         label=label,
         confidence=reviewed_confidence(agree, applied, recorded.policy),
@@ -281,117 +249,3 @@ def _newest_decision(connection: sa.Connection, found: ItemStatus) -> Any:
             " `hiveguard labels correct` sets another label"
         )
     return newest
-
-
-def _written(
-    connection: sa.Connection,
-    dataset: Dataset,
-    found: ItemStatus,
-    decision: str,
-    outcome: _Outcome,
-    reviewer: str,
-    reason: str,
-    undoes: int | None = None,
-) -> Decision:
-    moment = now_text()
-    key = connection.execute(
-        t.reviews.insert().values(
-            item_id=found.item_id,
-            decision=decision,
-            label=outcome.label,
-            reviewer=reviewer,
-            reason=reason,
-            undoes=undoes,
-            created_at=moment,
-        )
-    ).inserted_primary_key
-    assert key is not None
-    review_id = int(key[0])
-    row = connection.execute(
-        t.batches.insert().values(
-            item_id=found.item_id,
-            policy_id=outcome.policy_id,
-            generation=found.generation,
-            kind=KINDS[Kind.REVIEW],
-            first_vote_id=outcome.first_vote_id,
-            last_vote_id=outcome.applied_through if outcome.first_vote_id is not None else None,
-            agree=outcome.agree,
-            disagree=outcome.disagree,
-            label=outcome.label,
-            confidence_before=found.confidence,
-            confidence_after=outcome.confidence,
-            state_after=outcome.state,
-            review_id=review_id,
-            run_id=None,
-            applied_at=moment,
-        )
-    ).inserted_primary_key
-    assert row is not None
-    _set_label(connection, dataset, found, outcome, moment)
-    connection.execute(
-        t.dataset_progress.update()
-        .where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
-        .values(ledger_position=int(row[0]))
-    )
-    waiting = _release(connection, dataset, found, outcome)
-    return Decision(
-        review_id,
-        found.item_id,
-        found.external_id,
-        decision,
-        outcome.label,
-        outcome.confidence,
-        outcome.state,
-        waiting,
-    )
-
-
-def _set_label(
-    connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: _Outcome, moment: str
-) -> None:
-    values = {
-        "label": outcome.label,
-        "confidence": outcome.confidence,
-        "state": outcome.state,
-        "needs_review": outcome.state == _NEEDS_REVIEW,
-        "vote_count": outcome.vote_count,
-        "revalidation_vote_count": outcome.revalidation_vote_count,
-        "policy_id": outcome.policy_id,
-        "applied_through": outcome.applied_through,
-        "created_at": outcome.created_at,
-        "updated_at": moment,
-    }
-    changed = connection.execute(
-        t.labels.update().where(t.labels.c.item_id == found.item_id).values(**values)
-    ).rowcount
-    if not changed:
-        connection.execute(
-            t.labels.insert().values(
-                item_id=found.item_id,
-                dataset_id=dataset.dataset_id,
-                revalidation_epochs=0,
-                generation=found.generation,
-                **values,
-            )
-        )
-
-
-def _release(connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: _Outcome) -> int:
-    """Put the item on the next run's list if it has waiting votes to look at; returns how many wait."""
-    waiting = int(
-        connection.execute(
-            sa.text("SELECT count(*) FROM votes WHERE item_id = :item AND vote_id > :through"),
-            {"item": found.item_id, "through": outcome.applied_through},
-        ).scalar_one()
-    )
-    connection.execute(t.recheck_items.delete().where(t.recheck_items.c.item_id == found.item_id))
-    if waiting and outcome.state in (_UNLABELED, _IN_REVALIDATION):
-        connection.execute(
-            t.recheck_items.insert().values(item_id=found.item_id, dataset_id=dataset.dataset_id)
-        )
-    return waiting
-
-
-def shown_confidence(confidence: int | None) -> str:
-    """A confidence as it is written, empty without one."""
-    return "" if confidence is None else decimal_text(confidence)

@@ -97,7 +97,7 @@ def replay(
     undo = (history.kind == Kind.REVIEW) & (history.decision == UNDO)
     replaced = np.where(history.restores >= 0, history.restores + 1, opens)
     takes = history.first_vote_id >= 0
-    size = np.where(takes & ~undo, np.maximum(history.agree, 0) + np.maximum(history.disagree, 0), 0)
+    size = np.where(takes & ~undo, np.maximum(history.agree + history.disagree, 0), 0)
     # An undo gives back the votes that its decision took.
     moved = np.where(undo, -size[replaced], size)
     taken_after = np.cumsum(moved)
