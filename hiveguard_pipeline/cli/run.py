@@ -48,6 +48,7 @@ def run_datasets(names: list[str]) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
     import dagster as dg
+    from filelock import FileLock
 
     from assets.partitions import DATASETS
     from hiveguard_pipeline.definitions import defs
@@ -55,7 +56,10 @@ def run_datasets(names: list[str]) -> None:
     from sensors.unprocessed_votes import DATASET_TAG
 
     job = defs.resolve_job_def(nightly_labels_job.name)
-    with dg.DagsterInstance.get() as instance, progress("datasets", "datasets") as report:
+    # Dagster makes the files of a new home without a lock of its own: two first runs would collide.
+    with FileLock(settings.dagster_home / ".setup.lock"):
+        made = dg.DagsterInstance.get()
+    with made as instance, progress("datasets", "datasets") as report:
         instance.add_dynamic_partitions(str(DATASETS.name), names)
         for position, name in enumerate(names):
             report(position, len(names))

@@ -24,7 +24,7 @@ Columns = dict[str, Any]
 """Column name -> numpy int64 array (int) or pyarrow string array (str)."""
 
 _SQLITE_PARAMETERS = 32_000
-_STREAMED_ROWS = 65_536
+_STREAMED_ROWS = 16_384
 
 
 def read_columns(
