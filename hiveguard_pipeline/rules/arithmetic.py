@@ -28,15 +28,19 @@ def share(part: Integers, whole: Integers) -> Integers:
 
 def step(confidence: Integers, agree: Integers, disagree: Integers, delta: Any) -> Integers:
     """Confidence after one batch: += (agreeing - disagreeing) x DELTA, clamped to [0, 1]. Millionths."""
-    return np.asarray(np.clip(confidence + (agree - disagree) * delta, 0, ONE), dtype=np.int64)
+    moved = confidence + (agree.astype(np.int64) - disagree) * delta
+    return np.asarray(np.minimum(np.maximum(moved, 0), ONE))
 
 
 def judge(confidence: Integers, total_votes: Integers, exit_: Any, floor: Any, min_total: Any) -> States:
     """The exit that a confidence leads to, floor first. The three limits are numbers or columns."""
-    state = np.full(confidence.shape, State.IN_REVALIDATION, dtype=np.uint8)
-    state[(confidence >= exit_) & (total_votes >= min_total)] = State.GRADUATED
-    state[confidence < floor] = State.NEEDS_REVIEW
-    return state
+    flagged = confidence < floor
+    graduated = (confidence >= exit_) & (total_votes >= min_total) & ~flagged
+    return np.asarray(
+        np.uint8(State.IN_REVALIDATION)
+        + flagged * np.uint8(State.NEEDS_REVIEW - State.IN_REVALIDATION)
+        + graduated * np.uint8(State.GRADUATED - State.IN_REVALIDATION)
+    )
 
 
 def judge_under(policy: Policy, confidence: Integers, total_votes: Integers) -> States:

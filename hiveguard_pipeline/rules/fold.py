@@ -1,20 +1,32 @@
 """The state machine: what a stream of votes does to items, all items at once.
 
-Votes are columns in which each item's votes stand together in arrival order. The fold takes all
-items through their first pass, then all of them through batch 1, batch 2, ...: numpy works over
-items, and the number of rounds is the number of batches of the item that has the most.
+Votes are columns in which each item's votes stand together in arrival order. Items are folded a slice
+at a time, as many as a processor's cache holds: all their first passes, then batch 1 of all of them, then
+batch 2, ... The items with the most votes stand first in this, so that a round works on whole prefixes of
+columns and the number of rounds is the number of batches of the item that has the most.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import Codes, Integers, States, judge_under, share, step
+from hiveguard_pipeline.rules.arithmetic import (
+    Codes,
+    Integers,
+    States,
+    judge_under,
+    share,
+    step,
+)
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.states import Kind, State
 
 NO_LABEL = -1
 NO_CONFIDENCE = -1
+
+VOTES_AT_ONCE = 131_072
+"""Votes of a slice: their columns stay in a processor's cache."""
 
 
 @dataclass(slots=True)
@@ -54,22 +66,56 @@ class Items:
 class Ledger:
     """Rows that the fold adds to the ledger, by item, then in the order they were applied.
 
-    first and last are positions in Votes.answers; confidence_before is -1 where there was none.
+    first is a position in Votes.answers; the rows are in columns as narrow as what they hold. What
+    follows from these columns is a property, made when it is asked for.
     """
 
     item: Integers
     kind: States
     first: Integers
-    last: Integers
     agree: Integers
-    disagree: Integers
-    label: Codes
-    confidence_before: Integers
     confidence_after: Integers
     state_after: States
+    of_items: "Items"
+    """The items after the fold."""
+    confidence_of_items: Integers
+    """The items' confidence before the fold."""
+    batch_size: int
 
     def __len__(self) -> int:
         return len(self.item)
+
+    @property
+    def label(self) -> Codes:
+        """The label that a row gave or kept: a fold never changes one, so it is the item's own."""
+        return np.asarray(self.of_items.label[self.item])
+
+    @property
+    def votes(self) -> Integers:
+        """How many votes a row took."""
+        taken = np.full(len(self), self.batch_size, dtype=np.int64)
+        opening = np.flatnonzero(self.kind == Kind.FIRST_PASS)
+        taken[opening] = self.of_items.vote_count[self.item[opening]]
+        return taken
+
+    @property
+    def last(self) -> Integers:
+        """Position in Votes.answers of a row's last vote."""
+        return np.asarray(self.first + self.votes - 1)
+
+    @property
+    def disagree(self) -> Integers:
+        """Votes of a row that do not agree."""
+        return np.asarray(self.votes - self.agree)
+
+    @property
+    def confidence_before(self) -> Integers:
+        """Confidence that a row found; -1 where there was none."""
+        before = np.empty(len(self), dtype=np.int32)
+        before[1:] = self.confidence_after[:-1]
+        opens = np.flatnonzero(np.concatenate(([True], self.item[1:] != self.item[:-1])))[: len(self)]
+        before[opens] = self.confidence_of_items[self.item[opens]]
+        return before
 
 
 @dataclass(slots=True)
@@ -109,16 +155,13 @@ def _majority_candidate(answers: Codes, starts: Integers, length: int) -> tuple[
 
     Boyer and Moore, "MJRTY: a fast majority vote algorithm" (1981), over all items a vote at a time.
     """
-    candidate = answers[starts] if length else np.empty(0, dtype=np.int32)
+    prefix = answers.take(starts + np.arange(length)[:, np.newaxis])
+    candidate = prefix[0]
     lead = np.ones(len(starts), dtype=np.int32)
-    for position in range(1, length):
-        answer = answers[starts + position]
+    for answer in prefix[1:]:
         candidate = np.where(lead == 0, answer, candidate)
         lead += np.where(answer == candidate, np.int32(1), np.int32(-1))
-    held = np.zeros(len(starts), dtype=np.int64)
-    for position in range(length):
-        held += answers[starts + position] == candidate
-    return candidate, held
+    return candidate, (prefix == candidate).sum(axis=0, dtype=np.int64)
 
 
 def _later_majority(
@@ -158,26 +201,92 @@ def fold(votes: Votes, items: Items, policy: Policy) -> Folded:
     the result depends on the votes and their order alone: folding a stream in parts gives the same
     items and ledger as folding it whole.
     """
-    opened = _first_passes(votes, items, policy)
-    rounds = _batches(votes, opened, policy)
-    return _assembled(votes, items, opened, rounds, policy.revalidation_min_votes)
+    after = Items(
+        label=items.label.copy(),
+        confidence=items.confidence.copy(),
+        vote_count=items.vote_count.copy(),
+        revalidation_vote_count=items.revalidation_vote_count.copy(),
+        state=items.state.copy(),
+    )
+    applied = np.zeros(len(items.state), dtype=np.int64)
+    rows = _Rows.at_most(len(applied) + len(votes.answers) // policy.revalidation_min_votes, votes)
+    for part in _slices(votes.offsets):
+        _fold_slice(votes, after, applied, part, policy, rows)
+    item, kind, first, agree, confidence, state = (column[: rows.written] for column in rows.columns)
+    ledger = Ledger(
+        item=item,
+        kind=kind,
+        first=first,
+        agree=agree,
+        confidence_after=confidence,
+        state_after=state,
+        of_items=after,
+        confidence_of_items=items.confidence,
+        batch_size=policy.revalidation_min_votes,
+    )
+    return Folded(after, ledger, applied)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The ledger's columns while they are written: item, kind, first, agree, confidence, state."""
+
+    columns: list[Integers]
+    written: int
+
+    @classmethod
+    def at_most(cls, rows: int, votes: Votes) -> "_Rows":
+        """Room for that many rows; memory is taken where it is written."""
+        position = np.int32 if len(votes.answers) <= np.iinfo(np.int32).max else np.int64
+        kinds = (np.int32, np.uint8, position, np.int32, np.int32, np.uint8)
+        return cls([np.empty(rows, dtype=kind) for kind in kinds], 0)
+
+
+def _slices(offsets: Integers) -> list[slice]:
+    """Runs of items with some VOTES_AT_ONCE votes each, at least one run; an item is never divided."""
+    begins = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], VOTES_AT_ONCE), side="right") - 1
+    edges = np.append(np.unique(begins), len(offsets) - 1)
+    edges[0] = 0
+    return [slice(start, end) for start, end in pairwise(edges.tolist())] or [slice(0, len(offsets) - 1)]
+
+
+def _fold_slice(
+    votes: Votes, items: Items, applied: Integers, part: slice, policy: Policy, rows: _Rows
+) -> None:
+    """Fold the items of a slice, in place, and write their rows of the ledger."""
+    own = Votes(votes.offsets[part.start : part.stop + 1], votes.answers)
+    there = Items(
+        items.label[part],
+        items.confidence[part],
+        items.vote_count[part],
+        items.revalidation_vote_count[part],
+        items.state[part],
+    )
+    opened = _first_passes(own, there, policy)
+    batches = _batches(own, there, opened.prefix, policy)
+    size = policy.revalidation_min_votes
+    there.revalidation_vote_count += batches.count * size
+    applied[part] = opened.prefix + batches.count * size
+    _write_rows(rows, part.start, own, opened, batches, size)
 
 
 @dataclass(slots=True)
 class _Opened:
-    """All items after their first pass; prefix is 0 where none was made now. Columns of shape (items,)."""
+    """First passes made now: of which items, and what they gave, columns of shape (first passes,).
+
+    prefix: the votes that each item's first pass took, 0 where there was none now; shape (items,).
+    """
 
     prefix: Integers
+    item: Integers
     agree: Integers
-    label: Codes
     confidence: Integers
-    total: Integers
     state: States
 
 
 @dataclass(slots=True)
 class _Round:
-    """Batch number k of the items that have one: what only the votes can say. Shape (items in it,)."""
+    """Batch number k of the items that have one: columns of shape (items in it,)."""
 
     item: Integers
     agree: Integers
@@ -185,105 +294,100 @@ class _Round:
     state: States
 
 
+@dataclass(slots=True)
+class _Batches:
+    """Batches applied after the first passes: how many of each item, shape (items,), and the rounds."""
+
+    count: Integers
+    rounds: list[_Round]
+
+
 def _first_passes(votes: Votes, items: Items, policy: Policy) -> _Opened:
-    count = len(items.state)
+    """Make the first passes, in place."""
     unlabeled = np.flatnonzero(items.state == State.UNLABELED)
-    if len(unlabeled) == count:
+    if len(unlabeled) == len(items.state):
         prefix, label, agree = first_pass(votes, policy.consensus_threshold)
+        items.label[:] = label
     else:
-        prefix, label, agree = np.zeros(count, np.int64), items.label.copy(), np.zeros(count, np.int64)
-        prefix[unlabeled], label[unlabeled], agree[unlabeled] = first_pass(
+        prefix, agree = np.zeros(len(items.state), np.int64), np.zeros(len(items.state), np.int64)
+        prefix[unlabeled], items.label[unlabeled], agree[unlabeled] = first_pass(
             _only(votes, unlabeled), policy.consensus_threshold
         )
-    confidence, state = items.confidence.copy(), items.state.copy()
-    total = items.vote_count + items.revalidation_vote_count + prefix
-    done = np.flatnonzero(prefix)
-    confidence[done] = share(agree[done], prefix[done])
-    state[done] = judge_under(policy, confidence[done], prefix[done])
-    return _Opened(prefix, agree, label, confidence, total, state)
+    item = np.flatnonzero(prefix)
+    agree, taken = agree[item], prefix[item]
+    confidence = share(agree, taken)
+    state = judge_under(policy, confidence, taken)
+    items.vote_count[item], items.confidence[item], items.state[item] = taken, confidence, state
+    return _Opened(prefix, item, agree, confidence, state)
 
 
-def _batches(votes: Votes, opened: _Opened, policy: Policy) -> list[_Round]:
+def _batches(votes: Votes, items: Items, prefix: Integers, policy: Policy) -> _Batches:
+    """Apply the batches that follow, in place: all that the votes fill, up to each item's exit."""
     size = policy.revalidation_min_votes
-    item = np.flatnonzero(opened.state == State.IN_REVALIDATION)
-    start, left = votes.offsets[item] + opened.prefix[item], np.diff(votes.offsets)[item]
-    left = (left - opened.prefix[item]) // size
-    label, confidence, total = opened.label[item], opened.confidence[item], opened.total[item]
-    going = left > 0
+    there = (votes.offsets[1:] - votes.offsets[:-1] - prefix) // size
+    there *= items.state == State.IN_REVALIDATION
+    item = _most_first(there)
+    left, label, confidence = there[item], items.label[item], items.confidence[item]
+    position = votes.offsets[item] + prefix[item]
+    total = (items.vote_count + items.revalidation_vote_count)[item]
+    stays = np.ones(len(item), dtype=bool)
+    count = np.zeros(len(there), dtype=np.int64)
     rounds: list[_Round] = []
     while True:
-        item, start, left = item[going], start[going], left[going]
-        label, confidence, total = label[going], confidence[going], total[going]
-        if not len(item):
-            return rounds
-        agree = np.zeros(len(item), dtype=np.int64)
-        for position in range(size):
-            agree += votes.answers.take(start + position) == label
+        many = len(left) - int(np.searchsorted(left[::-1], len(rounds) + 1))
+        going = np.flatnonzero(stays[:many])
+        if not len(going):
+            return _Batches(count, rounds)
+        kept: slice | Integers = slice(many)
+        if 2 * len(going) < many:  # most have left the pool: go on with the others alone
+            kept, going = going, np.arange(len(going))
+        item, left, label, confidence = item[kept], left[kept], label[kept], confidence[kept]
+        position, total, stays = position[kept], total[kept] + size, stays[kept]
+
+        agree = np.zeros(len(item), dtype=np.int32)
+        for vote in range(size):
+            agree += votes.answers.take(position + vote) == label
+        position = position + size
         confidence = step(confidence, agree, size - agree, policy.revalidation_delta)
-        total, start, left = total + size, start + size, left - 1
         state = judge_under(policy, confidence, total)
-        rounds.append(_Round(item, agree, confidence, state))
-        going = (state == State.IN_REVALIDATION) & (left > 0)
+        stays = stays & (state == State.IN_REVALIDATION)
+        done = _Round(item[going], agree[going], confidence[going], state[going])
+        items.confidence[done.item], items.state[done.item] = done.confidence, done.state
+        count[done.item] += 1
+        rounds.append(done)
 
 
-def _assembled(votes: Votes, items: Items, opened: _Opened, rounds: list[_Round], size: int) -> Folded:
-    """The ledger in item order, and the items after it, from what the votes said round by round."""
-    first_passes = (opened.prefix > 0).astype(np.int64)
-    batches = np.zeros(len(items.state), dtype=np.int64)
-    for number, part in enumerate(rounds, start=1):
-        batches[part.item] = number
-    rows = first_passes + batches
-    ends = np.cumsum(rows)
-    begins = ends - rows
-    count = int(ends[-1]) if len(ends) else 0
+def _most_first(counts: Integers) -> Integers:
+    """The items with a count above 0, by falling count."""
+    item = np.flatnonzero(counts)
+    falling = counts.max(initial=0) - counts[item]
+    short = np.uint16 if falling.max(initial=0) <= np.iinfo(np.uint16).max else np.int64
+    return np.asarray(item[np.argsort(falling.astype(short), kind="stable")])  # 16 bits: sorted by radix
 
-    agree, confidence = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
-    state = np.empty(count, dtype=np.uint8)
-    opening = np.flatnonzero(first_passes)
-    opening_row, prefix = begins[opening], opened.prefix[opening]
-    agree[opening_row], confidence[opening_row] = opened.agree[opening], opened.confidence[opening]
-    state[opening_row] = opened.state[opening]
-    after_opening = begins + first_passes
-    for number, part in enumerate(rounds):
-        place = after_opening[part.item] + number
+
+def _write_rows(
+    rows: _Rows, first_item: int, votes: Votes, opened: _Opened, batches: _Batches, size: int
+) -> None:
+    """Write first passes and batches as rows of the ledger, by item, in order."""
+    counts = batches.count.copy()
+    counts[opened.item] += 1
+    begins = np.cumsum(counts) - counts
+    end = rows.written + int(counts.sum())
+    item, kind, first, agree, confidence, state = (column[rows.written : end] for column in rows.columns)
+    rows.written = end
+    place = begins[opened.item]
+    batch = votes.offsets[:-1] + opened.prefix - begins * size  # where batches of an item would have begun
+    batch[opened.item] -= size
+    item[:] = np.repeat(np.arange(first_item, first_item + len(counts), dtype=np.int32), counts)
+    kind[:] = Kind.REVALIDATION
+    kind[place] = Kind.FIRST_PASS
+    np.add(np.repeat(batch, counts), np.arange(0, len(item) * size, size), out=first, casting="same_kind")
+    first[place] = votes.offsets[opened.item]
+    agree[place], confidence[place], state[place] = opened.agree, opened.confidence, opened.state
+    begins[opened.item] += 1
+    for number, part in enumerate(batches.rounds):
+        place = begins[part.item] + number
         agree[place], confidence[place], state[place] = part.agree, part.confidence, part.state
-
-    # Batches of an item follow one another; its first pass, where there is one, stands before them.
-    first = np.repeat(votes.offsets[:-1] + opened.prefix - after_opening * size, rows)
-    first += np.arange(0, count * size, size)
-    first[opening_row] = votes.offsets[opening]
-    last = first + (size - 1)
-    last[opening_row] = votes.offsets[opening] + prefix - 1
-    disagree = size - agree
-    disagree[opening_row] = prefix - opened.agree[opening]
-    kind = np.full(count, Kind.REVALIDATION, dtype=np.uint8)
-    kind[opening_row] = Kind.FIRST_PASS
-    touched = np.flatnonzero(rows)
-    before = np.empty(count, dtype=np.int32)
-    before[1:] = confidence[:-1]
-    before[begins[touched]] = items.confidence[touched]
-    ledger = Ledger(
-        item=np.repeat(np.arange(len(rows), dtype=np.int64), rows),
-        kind=kind,
-        first=first,
-        last=last,
-        agree=agree,
-        disagree=disagree,
-        label=np.repeat(opened.label, rows),
-        confidence_before=before,
-        confidence_after=confidence,
-        state_after=state,
-    )
-    newest = ends[touched] - 1
-    opened.confidence[touched], opened.state[touched] = confidence[newest], state[newest]
-    after = Items(
-        label=opened.label,
-        confidence=opened.confidence,
-        vote_count=items.vote_count + opened.prefix,
-        revalidation_vote_count=items.revalidation_vote_count + batches * size,
-        state=opened.state,
-    )
-    return Folded(after, ledger, opened.prefix + batches * size)
 
 
 def _only(votes: Votes, items: Integers) -> Votes:

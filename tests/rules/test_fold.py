@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from hiveguard_pipeline.rules import fold as fold_module
 from hiveguard_pipeline.rules.arithmetic import share
 from hiveguard_pipeline.rules.fold import NO_LABEL, Folded, Items, fold
 from hiveguard_pipeline.rules.policy import ONE, Policy, decimal_text
@@ -43,6 +44,20 @@ def only(streams: Sequence[Stream], policy: Policy = DEFAULT) -> list[oracle.Sta
     return standings(folded(streams, policy).items)
 
 
+ROWS = (
+    "item",
+    "kind",
+    "first",
+    "last",
+    "agree",
+    "disagree",
+    "label",
+    "confidence_before",
+    "confidence_after",
+    "state_after",
+)
+
+
 def same(one: object, other: object) -> bool:
     """Two records of arrays, equal in every column and its type."""
     return all(
@@ -50,6 +65,20 @@ def same(one: object, other: object) -> bool:
         and getattr(one, name).dtype == getattr(other, name).dtype
         for name in type(one).__slots__  # type: ignore[attr-defined]
     )
+
+
+@holds(150, crowds(), policies(), st.integers(1, 9))
+def test_how_many_votes_are_folded_at_once_does_not_matter(
+    streams: list[Stream], policy: Policy, votes_at_once: int
+) -> None:
+    whole = folded(streams, policy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold_module, "VOTES_AT_ONCE", votes_at_once)
+        sliced = folded(streams, policy)
+    assert same(sliced.items, whole.items)
+    assert np.array_equal(sliced.applied, whole.applied)
+    for name in ROWS:
+        assert np.array_equal(getattr(sliced.ledger, name), getattr(whole.ledger, name)), name
 
 
 @holds(250, crowds(), policies())
@@ -136,7 +165,7 @@ def test_the_order_of_items_and_the_codes_of_answers_do_not_matter(
             ([0], np.cumsum([len(streams[at]) for at in (order if coded else range(len(order)))]))
         )
         for row in range(len(of.ledger)):
-            values = {name: int(getattr(of.ledger, name)[row]) for name in type(of.ledger).__slots__}
+            values = {name: int(getattr(of.ledger, name)[row]) for name in ROWS}
             item = values.pop("item")
             values["first"] -= int(opens[item])
             values["last"] -= int(opens[item])
