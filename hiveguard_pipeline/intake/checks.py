@@ -47,6 +47,9 @@ def item_ids(values: Any) -> Any:
 
 def durations(values: Any) -> tuple[Any, Any]:
     """Milliseconds as int64 (null where blank), and a mask of what is no whole number >= 0."""
+    plain = _plain_numbers(values)
+    if plain is not None:
+        return plain, pa.scalar(False)
     text = pc.utf8_trim_whitespace(values)
     blank = is_blank(values)
     whole = pc.fill_null(pc.match_substring_regex(text, r"^\d{1,15}(\.0*)?$"), False)
@@ -55,11 +58,25 @@ def durations(values: Any) -> tuple[Any, Any]:
     return numbers, pc.and_not(pc.invert(blank), whole)
 
 
+def _plain_numbers(values: Any) -> Any:
+    """A column that holds whole numbers alone, or nothing, as int64; None for any other."""
+    try:
+        numbers = pc.cast(values, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    extremes = pc.min_max(numbers).as_py()
+    if extremes["min"] is not None and not 0 <= extremes["min"] <= extremes["max"] < 10**15:
+        return None
+    return numbers
+
+
 def times(values: Any) -> tuple[Any, Any]:
     """Times as they are written (null where blank), and a mask of what is no ISO 8601 time.
 
     A time without a zone is UTC. Fractions beyond microseconds are cut.
     """
+    if _are_whole_times(values):
+        return values, pa.scalar(False)
     import pandas as pd
 
     blank = is_blank(values)
@@ -79,6 +96,17 @@ def times(values: Any) -> tuple[Any, Any]:
         text = pc.if_else(as_written, text, pc.strftime(moments, "%Y-%m-%dT%H:%M:%SZ"))
     written = pc.if_else(good, text, pa.scalar(None, pa.string()))
     return written, pc.and_not(pc.invert(blank), good)
+
+
+def _are_whole_times(values: Any) -> bool:
+    """Whether a column holds times as they are written alone, or nothing."""
+    if values.null_count == len(values):
+        return True
+    try:
+        pc.cast(values, pa.timestamp("us", tz="UTC"))
+    except pa.ArrowInvalid:
+        return False
+    return bool(pc.all(pc.match_substring_regex(values, _WHOLE_TIME)).as_py())
 
 
 def fingerprints(values: list[Any]) -> Any:

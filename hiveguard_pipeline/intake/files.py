@@ -160,22 +160,19 @@ class RowFile:
             ),
         )
         rows = _lines(data)
-        readable = np.ones(len(rows), dtype=bool)
-        readable[bad] = False
-        place = np.full(len(rows), -1, dtype=np.int64)
-        place[readable] = np.arange(table.num_rows)
-        filled = pa.compute.not_equal(pa.compute.utf8_trim_whitespace(rows), "").to_numpy(False)
-        take = pa.array(place, mask=place < 0)
-        block = Block(
-            line=np.arange(len(rows)) + self._line,
-            row=rows,
-            values={
-                name: table.column(self.columns.index(name)).combine_chunks().take(take)
-                for name in self._known
-            },
-            reason=pa.compute.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE),
-        )
-        return block if filled.all() else block.only(filled)
+        columns = {name: table.column(self.columns.index(name)).combine_chunks() for name in self._known}
+        reason = pa.nulls(len(rows), pa.string())
+        if bad:
+            readable = np.ones(len(rows), dtype=bool)
+            readable[bad] = False
+            place = np.full(len(rows), -1, dtype=np.int64)
+            place[readable] = np.arange(table.num_rows)
+            take = pa.array(place, mask=place < 0)
+            columns = {name: column.take(take) for name, column in columns.items()}
+            reason = pa.compute.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE)
+        block = Block(line=np.arange(len(rows)) + self._line, row=rows, values=columns, reason=reason)
+        blank = _blank(rows)
+        return block.only(~blank) if blank.any() else block
 
     def _csv_rows(self, data: bytes) -> Iterator[Block]:
         """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes.
@@ -262,3 +259,14 @@ def _lines(data: bytes) -> Any:
     offsets = np.concatenate(([0], ends)).astype(np.int32)
     lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
     return pa.compute.utf8_rtrim(lines, "\r\n")
+
+
+def _blank(lines: Any) -> Any:
+    """True for lines that are empty or blank."""
+    blank = np.zeros(len(lines), dtype=bool)
+    shortest = pa.compute.utf8_slice_codeunits(lines, 0, 1)
+    maybe = np.flatnonzero(pa.compute.equal(pa.compute.utf8_trim_whitespace(shortest), "").to_numpy(False))
+    blank[maybe] = pa.compute.equal(
+        pa.compute.utf8_trim_whitespace(lines.take(pa.array(maybe))), ""
+    ).to_numpy(False)
+    return blank

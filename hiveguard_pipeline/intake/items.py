@@ -87,12 +87,10 @@ def insert_items(
     modality: Any,
     gold_label: Any = None,
 ) -> int:
-    """Insert new items from columns; returns how many."""
+    """Insert new items from columns, in item_id order, as they lie on SQLite; returns how many."""
     rows = len(external_id)
-    ids = [t.item_uuid(dataset.name, name) for name in external_id.to_pylist()]
-    return append(
-        connection,
-        "items",
+    ids = t.item_uuids(dataset.name, external_id.to_pylist())
+    items = pa.table(
         {
             "item_id": pa.array(ids, type=pa.string()),
             "dataset_id": pa.repeat(pa.scalar(dataset.dataset_id), rows),
@@ -101,8 +99,9 @@ def insert_items(
             "modality": modality,
             "gold_label": gold_label if gold_label is not None else pa.nulls(rows, pa.string()),
             "created_at": pa.repeat(pa.scalar(now_text()), rows),
-        },
-    )
+        }
+    ).sort_by("item_id")
+    return append(connection, "items", dict(zip(items.column_names, items.columns, strict=True)))
 
 
 def _checked(block: Block, dataset: Dataset, file: RowFile) -> dict[str, Any]:

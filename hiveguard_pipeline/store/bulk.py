@@ -111,7 +111,12 @@ def stream_columns(
 
 def append(connection: sa.Connection, table: str, columns: Mapping[str, Any]) -> int:
     """Insert columns (arrow or numpy arrays of one length) into a table; returns the number of rows."""
-    data = pa.table({name: pa.array(column) for name, column in columns.items()})
+    data = pa.table(
+        {
+            name: column if isinstance(column, pa.ChunkedArray) else pa.array(column)
+            for name, column in columns.items()
+        }
+    )
     if data.num_rows == 0:
         return 0
     names = ", ".join(f'"{name}"' for name in data.column_names)
@@ -133,10 +138,15 @@ def _append_sqlite(connection: sa.Connection, table: str, names: str, data: pa.T
     for start in range(0, data.num_rows, chunk):
         part = data.slice(start, chunk)
         values = ", ".join([row] * part.num_rows)
-        flat = itertools.chain.from_iterable(
-            zip(*(column.to_pylist() for column in part.columns), strict=True)
-        )
+        flat = itertools.chain.from_iterable(zip(*(_values(column) for column in part.columns), strict=True))
         cursor.execute(f'INSERT INTO "{table}" ({names}) VALUES {values}', list(flat))
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as Python's own values; by way of numpy, which makes them several times as fast."""
+    if column.null_count:
+        return list(column.to_pylist())
+    return list(column.to_numpy().tolist())
 
 
 def _empty(kind: type) -> Any:

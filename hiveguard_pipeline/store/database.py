@@ -43,10 +43,14 @@ class Database:
         return self.url.set(query={}).render_as_string(hide_password=True)
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """One transaction that may write; commits at the end, rolls back on any error."""
+    def write(self, *, check_references: bool = True) -> Iterator[sa.Connection]:
+        """One transaction that may write; commits at the end, rolls back on any error.
+
+        check_references=False spares SQLite its look-up of every foreign key, for a writer that has found
+        the rows it refers to in this transaction.
+        """
         with self._translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(hiveguard_write=True)
+            connection = connection.execution_options(hiveguard_write=True, check_references=check_references)
             with connection.begin():
                 yield connection
 
@@ -141,6 +145,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("hiveguard_write")
+        if writes and not connection.get_execution_options().get("check_references"):
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITE_CACHE_KIB if writes else _READ_CACHE_KIB}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from hiveguard_pipeline.rules.arithmetic import Integers
 from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes, fold
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.bulk import Columns, read_columns
@@ -128,7 +129,7 @@ def fold_work(
             connection,
             f"SELECT w.n, v.vote_id, v.answer FROM work w {joined}"
             " v.item_id = w.item_id AND v.vote_id > w.applied_through AND v.vote_id <= :horizon"
-            " WHERE w.n >= :first AND w.n < :end ORDER BY w.n, v.vote_id",
+            " WHERE w.n >= :first AND w.n < :end",
             window | {"horizon": horizon},
             {"n": int, "vote_id": int, "answer": str},
         )
@@ -143,7 +144,7 @@ def _fold_part(first: int, work: Columns, votes: Columns, recorded: RecordedPoli
     if not np.all(
         (number[1:] > number[:-1]) | ((number[1:] == number[:-1]) & (vote_ids[1:] > vote_ids[:-1]))
     ):
-        order = np.lexsort((vote_ids, number))
+        order = _in_order(number, vote_ids)
         number, vote_ids, given = number[order], vote_ids[order], given[order]
     offsets = np.searchsorted(number, np.arange(items + 1)).astype(np.int64)
     before = Items(
@@ -155,3 +156,12 @@ def _fold_part(first: int, work: Columns, votes: Columns, recorded: RecordedPoli
     )
     folded = fold(Votes(offsets, given), before, recorded.policy)
     return Part(first, work, vote_ids, answers.dictionary, folded)
+
+
+def _in_order(number: Integers, vote_ids: Integers) -> Integers:
+    """Positions by item, then vote: one key where that fits 64 bits, which sorts several times as fast."""
+    lowest = int(vote_ids.min())
+    span = int(vote_ids.max()) - lowest + 1
+    if span * (int(number.max()) + 1) < 1 << 63:
+        return np.argsort(number * span + (vote_ids - lowest), kind="stable")
+    return np.lexsort((vote_ids, number))

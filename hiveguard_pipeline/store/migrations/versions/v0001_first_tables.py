@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.dataset_id"], name="fk_items_dataset_id"),
         sa.PrimaryKeyConstraint("item_id", name="pk_items"),
         sa.UniqueConstraint("dataset_id", "external_id", name="uq_items_dataset_id_external_id"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_items_dataset_id_item_id", "items", ["dataset_id", "item_id"], unique=False)
     op.create_table(
@@ -179,6 +180,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["item_id"], ["items.item_id"], name="fk_labels_item_id"),
         sa.ForeignKeyConstraint(["policy_id"], ["policies.policy_id"], name="fk_labels_policy_id"),
         sa.PrimaryKeyConstraint("item_id", name="pk_labels"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_labels_dataset_id_state", "labels", ["dataset_id", "state"], unique=False)
     op.create_table(
@@ -239,10 +241,9 @@ def upgrade() -> None:
         sa.Column("created_at", TIME, server_default=now, nullable=False),
         sa.ForeignKeyConstraint(["item_id"], ["items.item_id"], name="fk_votes_item_id"),
         sa.PrimaryKeyConstraint("vote_id", name="pk_votes"),
-        sa.UniqueConstraint("item_id", "solver_id", name="uq_votes_item_id_solver_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_votes_item_id_vote_id", "votes", ["item_id", "vote_id"], unique=False)
+    op.create_index("uq_votes_item_id_solver_id", "votes", ["item_id", "solver_id"], unique=True)
     for name, query in (
         ("vote_status", VOTE_STATUS),
         ("item_status", ITEM_STATUS),
