@@ -2,14 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from hiveguard_pipeline.cli.shared import dataset_option, open_store, say
-from hiveguard_pipeline.exports import FORMATS, export_labels
-from hiveguard_pipeline.exports.files import replacing
+from hiveguard_pipeline.exports.direct import export_directly
+from hiveguard_pipeline.exports.files import FORMATS, replacing
 from hiveguard_pipeline.rules.policy import millionths
+from hiveguard_pipeline.settings import Settings
 
 
 @click.group()
@@ -33,16 +34,24 @@ def export(
 
 def write_labels(output: Path | None, fmt: str, **chosen: Any) -> None:
     """Write labels to a file, which appears when it is whole, or to stdout."""
-    database = open_store()
     if output is None:
         if fmt == "parquet" and sys.stdout.isatty():
             raise click.UsageError("parquet is not for a terminal: name a file with --output")
-        export_labels(database, sys.stdout.buffer, fmt, **chosen)
+        _export(sys.stdout.buffer, fmt, **chosen)
         sys.stdout.buffer.flush()
         return
     with replacing(output) as stream:
-        rows = export_labels(database, stream, fmt, **chosen)
+        rows = _export(stream, fmt, **chosen)
     say(f"{rows:,} labels in {output}")
+
+
+def _export(stream: BinaryIO, fmt: str, **chosen: Any) -> int:
+    rows = export_directly(Settings.from_environment().database_url, stream, fmt, **chosen)
+    if rows is None:
+        from hiveguard_pipeline.exports import export_labels
+
+        rows = export_labels(open_store(), stream, fmt, **chosen)
+    return rows
 
 
 @labels.command()

@@ -6,14 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hiveguard_pipeline.rules.policy import Policy, decimal_text
 from hiveguard_pipeline.settings import Settings, differing_settings
-from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.schema import open_database
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.store.database import Database
 
 Command = Callable[..., Any]
 
@@ -39,8 +40,10 @@ def confidence(value: int | None) -> Confidence | None:
     return None if value is None else Confidence(value)
 
 
-def open_store() -> Database:
+def open_store() -> "Database":
     """The store that the environment names, at its newest revision."""
+    from hiveguard_pipeline.store.schema import open_database
+
     return open_database(Settings.from_environment().database_url)
 
 

@@ -1,5 +1,6 @@
 """`hiveguard votes`."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import click
 import sqlalchemy as sa
 
 from hiveguard_pipeline.cli.shared import emit, fmt_option, open_store, progress, required_dataset, say
+from hiveguard_pipeline.exports import FORMATS, export_votes
+from hiveguard_pipeline.exports.files import replacing
 from hiveguard_pipeline.intake import import_votes
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import get_dataset
@@ -18,7 +21,7 @@ _QUARANTINE = ["quarantine_id", "import_id", "file_name", "line", "reason", "row
 
 @click.group()
 def votes() -> None:
-    """Import votes; show what was refused."""
+    """Import and export votes; show what was refused."""
 
 
 @votes.command("import")
@@ -40,6 +43,27 @@ def import_(file: Path, dataset_name: str, create_items: bool, fmt: str) -> None
         if "unknown_item" in done.reasons:
             say("once their items are there, importing the file again brings these in")
         say(f"`hiveguard votes quarantined --dataset {dataset_name}` shows the rows")
+
+
+@votes.command()
+@required_dataset
+@click.option("--fmt", type=click.Choice(FORMATS), required=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; stdout without it.")
+def export(dataset_name: str, fmt: str, output: Path | None) -> None:
+    """Stream the votes in the order they came: to import them elsewhere, or to recount them.
+
+    Columns: vote_id, item_id, external_id, solver_id, answer, duration_ms, created_at, gold_label.
+    """
+    database = open_store()
+    if output is None:
+        if fmt == "parquet" and sys.stdout.isatty():
+            raise click.UsageError("parquet is not for a terminal: name a file with --output")
+        export_votes(database, sys.stdout.buffer, fmt, dataset_name)
+        sys.stdout.buffer.flush()
+        return
+    with replacing(output) as stream:
+        rows = export_votes(database, stream, fmt, dataset_name)
+    say(f"{rows:,} votes in {output}")
 
 
 @votes.command()

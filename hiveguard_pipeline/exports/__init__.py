@@ -1,7 +1,38 @@
-"""Labels out of the store: streams for people and tools, versioned exports for training jobs."""
+"""Labels and votes out of the store: streams for people and tools, versioned exports for training jobs.
 
-from hiveguard_pipeline.exports.files import FORMATS
-from hiveguard_pipeline.exports.labels import export_labels
-from hiveguard_pipeline.exports.training import TrainingExport, write_training_export
+What is named here is imported when it is asked for: a command that exports starts in a moment.
+"""
 
-__all__ = ["FORMATS", "TrainingExport", "export_labels", "write_training_export"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.exports.direct import export_directly
+    from hiveguard_pipeline.exports.files import FORMATS
+    from hiveguard_pipeline.exports.labels import export_labels
+    from hiveguard_pipeline.exports.training import TrainingExport, write_training_export
+    from hiveguard_pipeline.exports.votes import export_votes
+
+_PLACES = {
+    "FORMATS": "files",
+    "TrainingExport": "training",
+    "export_directly": "direct",
+    "export_labels": "labels",
+    "export_votes": "votes",
+    "write_training_export": "training",
+}
+
+__all__ = [
+    "FORMATS",
+    "TrainingExport",
+    "export_directly",
+    "export_labels",
+    "export_votes",
+    "write_training_export",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -8,21 +8,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from hiveguard_pipeline.exports.files import open_writer
-from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.exports.query import FIELDS, SCHEMA, label_query
 from hiveguard_pipeline.store.bulk import stream_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import get_dataset
-
-FIELDS = {
-    "item_id": str,
-    "data_ref": str,
-    "modality": str,
-    "label": str,
-    "confidence": int,
-    "solver_count": int,
-    "created_at": str,
-}
-SCHEMA = pa.schema([(name, pa.string() if kind is str else pa.int64()) for name, kind in FIELDS.items()])
 
 
 def label_batches(
@@ -33,24 +22,13 @@ def label_batches(
     graduated: bool = False,
 ) -> Generator[pa.RecordBatch]:
     """Finalized labels (confidence in millionths) in batches; all datasets, or one."""
-    sqlite = connection.dialect.name == "sqlite"
-    conditions = ["confidence >= :least"]
-    parameters: dict[str, object] = {"least": min_confidence}
-    if dataset_id is not None:
-        conditions.append("dataset_id = :dataset")
-        parameters["dataset"] = dataset_id
-    if graduated:
-        conditions.append(f"state = '{STATES[State.GRADUATED]}'")
-    fields = "item_id, data_ref, modality, label, confidence, solver_count, created_at"
-    if not sqlite:
-        fields = fields.replace("item_id", "CAST(item_id AS text)", 1).replace(
-            "created_at", "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-        )
-    query = (
-        f"SELECT {fields} FROM finalized_labels WHERE {' AND '.join(conditions)}"
-        " ORDER BY finalized_labels.item_id"
+    query = label_query(
+        sqlite=connection.dialect.name == "sqlite",
+        dataset_id=dataset_id,
+        min_confidence=min_confidence,
+        graduated=graduated,
     )
-    yield from stream_columns(connection, query, parameters, FIELDS)
+    yield from stream_columns(connection, query, {}, FIELDS)
 
 
 def export_labels(

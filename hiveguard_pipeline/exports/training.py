@@ -16,7 +16,8 @@ from typing import Any
 from hiveguard_pipeline import __version__
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.exports.files import FORMATS, open_writer, replacing
-from hiveguard_pipeline.exports.labels import FIELDS, SCHEMA, label_batches
+from hiveguard_pipeline.exports.labels import label_batches
+from hiveguard_pipeline.exports.query import FIELDS, SCHEMA
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
     current_policy,

@@ -15,8 +15,6 @@ from hiveguard_pipeline.intake.texts import RowTexts
 
 COLUMNS = ("external_id", "item_id", "solver_id", "answer", "duration_ms", "created_at")
 
-_NOTHING = pa.scalar(None, pa.string())
-
 
 @dataclass(slots=True)
 class Gathered:
@@ -41,7 +39,8 @@ class Gathered:
         readable = pa.array(np.isin(rows, np.flatnonzero(self._unreadable()), invert=True))
         take = pa.array(rows)
         said = [self.said[name].take(take).combine_chunks() for name in COLUMNS]
-        columns = [pc.if_else(readable, column, _NOTHING) for column in said]
+        nothing = pa.scalar(None, pa.string())
+        columns = [pc.if_else(readable, column, nothing) for column in said]
         texts = pa.nulls(len(rows), pa.string())
         if not pc.all(readable).as_py():
             unreadable = np.flatnonzero(~readable.to_numpy(zero_copy_only=False))
@@ -115,8 +114,9 @@ def _checked(block: Block, classes: tuple[str, ...] | None) -> tuple[Any, dict[s
         "unreadable": pc.is_valid(block.reason),
     }
     usable = pc.is_null(reason)
+    nothing = pa.scalar(None, pa.string())
     held = {
-        "external_id": pc.if_else(checks.is_blank(value["external_id"]), _NOTHING, value["external_id"]),
+        "external_id": pc.if_else(checks.is_blank(value["external_id"]), nothing, value["external_id"]),
         "item_id": item_id,
         "solver_id": value["solver_id"],
         "answer": value["answer"],

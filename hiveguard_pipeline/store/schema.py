@@ -4,10 +4,8 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.store.database import Database, make_folder_of
+from hiveguard_pipeline.store.revision import REVISION
 from hiveguard_pipeline.store.tables import VIEWS, metadata
-
-REVISION = "0001"
-"""The newest migration; a test holds it against Alembic's own head."""
 
 _MIGRATION_LOCK = 7_304_526_118_001
 

@@ -1,0 +1,4 @@
+"""The newest revision of the tables."""
+
+REVISION = "0001"
+"""The newest migration; a test holds it against Alembic's own head."""
