@@ -6,7 +6,7 @@ export HIVEGUARD_SHARED ?= ../shared
 PYTEST_WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo dev test test-slow lint bench peers lock clean
+.PHONY: demo dev test test-slow debian lint bench peers lock clean
 
 demo: .venv/.run
 	@$(BIN)/hiveguard demo
@@ -18,8 +18,18 @@ dev: .venv/.run
 test: lint
 	$(BIN)/pytest -n $(PYTEST_WORKERS)
 
-test-slow: .venv/.test
+test-slow: .venv/.test debian
 	$(BIN)/pytest -m slow -n $(PYTEST_WORKERS)
+
+# What the long tests need besides Python; tests that lack theirs are skipped.
+debian:
+	@missing=$$(for p in $$(cat tests/debian-packages.txt); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -q --no-install-recommends $$missing; } || echo "not installed:" $$missing; \
+	else echo "the long tests also want: apt-get install" $$missing; fi
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .
@@ -37,6 +47,8 @@ lock:
 	  --no-annotate --no-strip-extras -o requirements.lock
 	uv pip compile pyproject.toml --group test -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-strip-extras -o tests/requirements.lock
+	uv pip compile deploy/launchers.in -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-strip-extras -o deploy/launchers.lock
 	uv pip compile benchmarks/crowd-kit.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/crowd-kit.lock
 

@@ -1,4 +1,4 @@
-"""The two jobs, and the hook that tells of failures."""
+"""The jobs, and the hook that tells of failures."""
 
 import json
 import urllib.error
@@ -42,8 +42,17 @@ label_batch_job = dg.define_asset_job(
 
 nightly_labels_job = dg.define_asset_job(
     "nightly_labels_job",
-    selection=dg.AssetSelection.groups("votes", "labels", "pool"),
+    selection=dg.AssetSelection.groups("votes", "labels", "pool")
+    - dg.AssetSelection.assets("recounted_labels"),
     description="Everything: labels over the whole pool, the checks, the export, the pool, the review queue.",
+    executor_def=dg.in_process_executor,
+    hooks={report_failure},
+)
+
+recount_job = dg.define_asset_job(
+    "recount_job",
+    selection=dg.AssetSelection.assets("recounted_labels"),
+    description="Recount a dataset from its first vote on, on Spark or here; started by hand.",
     executor_def=dg.in_process_executor,
     hooks={report_failure},
 )

@@ -32,6 +32,7 @@ _LABELS: dict[str, type] = {
     "revalidation_vote_count": int,
     "revalidation_epochs": int,
     "policy_id": int,
+    "generation": int,
     "applied_through": int,
 }
 _BATCHES: dict[str, type] = {
@@ -125,7 +126,7 @@ _LABEL_FIELDS = (
     " coalesce(l.vote_count, 0) AS vote_count,"
     " coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,"
     " coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, coalesce(l.policy_id, 0) AS policy_id,"
-    " coalesce(l.applied_through, 0) AS applied_through"
+    " coalesce(l.generation, 1) AS generation, coalesce(l.applied_through, 0) AS applied_through"
 )
 _NUMBERED = (
     "(SELECT i.item_id, coalesce(l.generation, 1) AS generation,"
@@ -267,14 +268,16 @@ def _label_differences(
     items = len(labels["item_id"])
     state = _codes(STATES, labels["state"])
     derived_state = np.where(labels["gold"] == 1, State.GOLD, outcome.state)
-    last_policy = np.zeros(items, dtype=np.int64)
     has_rows = outcome.last_row >= 0
+    # A recount that finds no label leaves a row that says so, in a generation that has no ledger.
+    withdrawn = ~has_rows & (label == NO_LABEL) & (labels["generation"] > 1)
+    last_policy = np.where(withdrawn, labels["policy_id"], 0)
     last_policy[has_rows] = batches["policy_id"][outcome.last_row[has_rows]]
     below = votes["vote_id"] <= labels["applied_through"][votes["n"]]
     processed = np.bincount(votes["n"][below], minlength=items)
     checks = [
         (labels["has_row"] == 0, "has a ledger and no label"),
-        (~has_rows, "has a label and no ledger"),
+        (~has_rows & ~withdrawn, "has a label and no ledger"),
         (label != outcome.label, "has another label than its ledger gives"),
         (labels["confidence"] != outcome.confidence, "has another confidence than its ledger gives"),
         (state != derived_state, "is in another state than its ledger gives"),

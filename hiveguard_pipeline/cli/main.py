@@ -14,7 +14,7 @@ COMMANDS = {
     "init": ("start", "Create home, database, and the dataset that a config describes."),
     "datasets": ("datasets", "Create, list, show and export datasets."),
     "items": ("items", "Import items."),
-    "votes": ("votes", "Import votes; show what was refused."),
+    "votes": ("votes", "Import and export votes; show what was refused."),
     "policy": ("policy", "Show and change a dataset's policy."),
     "run": ("run", "Materialise the label assets through Dagster."),
     "labels": ("labels", "Export labels; correct one."),
@@ -22,6 +22,7 @@ COMMANDS = {
     "review": ("review", "The review queue, and decisions on it."),
     "explain": ("audit", "Every vote and batch that made a label."),
     "verify": ("audit", "Replay the ledger: re-derive every label from its votes."),
+    "recount": ("recount", "Recount all votes from the first one on, here or on Spark."),
     "demo": ("demo", "A simulated crowd, end to end."),
 }
 """Command -> its module and one line of help; the modules are imported only when used."""
