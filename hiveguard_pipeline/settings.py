@@ -15,6 +15,12 @@ from hiveguard_pipeline.rules.policy import SETTINGS, Policy
 DEFAULT_HOME = ".hiveguard"
 DEFAULT_EXPORTS_KEPT = 30
 
+RUN_SILENCE_SECONDS = 600
+"""A run that wrote no event for so long has died, unless HIVEGUARD_RUN_SILENCE_SECONDS says otherwise."""
+
+LEAST_RUN_SILENCE_SECONDS = 10
+"""A run's process needs some seconds until its first event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -26,6 +32,7 @@ class Settings:
     export_root: str
     exports_kept: int
     failure_webhook: str | None
+    run_silence_seconds: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -39,6 +46,7 @@ class Settings:
             export_root=given.get("HIVEGUARD_EXPORT_ROOT") or str(home / "exports"),
             exports_kept=_exports_kept(given.get("HIVEGUARD_EXPORTS_KEPT")),
             failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
+            run_silence_seconds=_run_silence(given.get("HIVEGUARD_RUN_SILENCE_SECONDS")),
         )
 
 
@@ -47,6 +55,17 @@ def _exports_kept(text: str | None) -> int:
         return DEFAULT_EXPORTS_KEPT
     if not text.isdecimal() or int(text) < 1:
         raise BadInputError(f"HIVEGUARD_EXPORTS_KEPT must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _run_silence(text: str | None) -> int:
+    if not text:
+        return RUN_SILENCE_SECONDS
+    if not text.isdecimal() or int(text) < LEAST_RUN_SILENCE_SECONDS:
+        raise BadInputError(
+            f"HIVEGUARD_RUN_SILENCE_SECONDS must be a whole number from {LEAST_RUN_SILENCE_SECONDS},"
+            f" not {text!r}"
+        )
     return int(text)
 
 

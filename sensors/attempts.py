@@ -6,9 +6,6 @@ MOST_ATTEMPTS = 3
 BACK_OFF_SECONDS = (0.0, 30.0, 120.0)
 """Wait after the last failure, by the number of failures since the last success."""
 
-HEARTBEAT_SECONDS = 600.0
-"""A run that wrote no event for so long has died."""
-
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
@@ -46,6 +43,6 @@ def decide(past: list[PastRun], live: int, now: float) -> Verdict:
     return Verdict(failures + 1, "due")
 
 
-def has_died(last_event: float, now: float) -> bool:
-    """Whether a run that says it is at work has been silent for too long."""
-    return now - last_event > HEARTBEAT_SECONDS
+def has_died(last_event: float, now: float, silence: float) -> bool:
+    """Whether a run that says it is at work has been silent for too long (`silence` seconds)."""
+    return now - last_event > silence

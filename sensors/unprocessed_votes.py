@@ -7,22 +7,25 @@ import dagster as dg
 from assets.partitions import DATASETS
 from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.resources import StoreResource
+from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.backlog import Look, Position, look
 from sensors.attempts import PastRun, decide, has_died
-from sensors.jobs import label_batch_job, nightly_labels_job
+from sensors.jobs import label_batch_job, nightly_labels_job, recount_job
 
 DATASET_TAG = "hiveguard/dataset"
 NEWEST_TAG = "hiveguard/newest_vote"
 _PARTITION_TAG = "dagster/partition"
 _JOBS = {label_batch_job.name, nightly_labels_job.name}
-_BY_HAND = "__ASSET_JOB"
-_LIVE = [
+_LIVE_JOBS = _JOBS | {recount_job.name, "__ASSET_JOB"}
+"""Jobs that work on a dataset; __ASSET_JOB is what is materialised by hand."""
+
+_AT_WORK = [
     dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_LIVE = [*_AT_WORK, dg.DagsterRunStatus.QUEUED]
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PAST_RUNS = 20
 
@@ -43,8 +46,10 @@ def unprocessed_votes_sensor(
     """Look at the votes that came since the last tick."""
     try:
         found = look(store.open(), Position.parse(context.cursor))
+        silence = Settings.from_environment().run_silence_seconds
     except HiveGuardError as error:
         return dg.SkipReason(f"the votes could not be read: {error}")
+    _report_dead(context.instance, found.datasets, silence)
     requests, reasons = [], []
     for name, through in sorted(found.position.due.items()):
         request, reason = _request(context.instance, name, through)
@@ -71,7 +76,7 @@ def unprocessed_votes_sensor(
 
 def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.RunRequest | None, str]:
     now = time.time()
-    live = _live_runs(instance, name, now)
+    live = _live_runs(instance, name)
     ended = _runs(instance, {_PARTITION_TAG: name}, _ENDED)
     past = [
         PastRun(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS, record.end_time or 0.0)
@@ -96,16 +101,22 @@ def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.
     )
 
 
-def _live_runs(instance: dg.DagsterInstance, name: str, now: float) -> int:
-    """Runs of a dataset that are under way; those that have died are marked as failed."""
-    live = 0
-    for record in _runs(instance, {_PARTITION_TAG: name}, _LIVE):
+def _live_runs(instance: dg.DagsterInstance, name: str) -> int:
+    """Runs of a dataset that wait or are under way."""
+    return len(_runs(instance, {_PARTITION_TAG: name}, _LIVE))
+
+
+def _report_dead(instance: dg.DagsterInstance, datasets: list[str], silence: float) -> None:
+    """Mark the runs that have died as failed: of every dataset, since one blocks what is queued behind it."""
+    now = time.time()
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_AT_WORK)):
         run = record.dagster_run
-        if run.status != dg.DagsterRunStatus.QUEUED and has_died(_last_sign(instance, record), now):
-            instance.report_run_failed(run, "HiveGuard saw no sign of life for ten minutes")
-        else:
-            live += 1
-    return live
+        ours = run.job_name in _LIVE_JOBS and run.tags.get(_PARTITION_TAG) in datasets
+        # The run's row is looked at first: reading its events costs a query each.
+        if not ours or not has_died(record.update_timestamp.timestamp(), now, silence):
+            continue
+        if has_died(_last_sign(instance, record), now, silence):
+            instance.report_run_failed(run, f"HiveGuard saw no sign of life for {silence:.0f} seconds")
 
 
 def _last_sign(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
@@ -120,7 +131,7 @@ def _runs(
     records = instance.get_run_records(
         dg.RunsFilter(tags=dict(tags), statuses=statuses), limit=_PAST_RUNS, ascending=False
     )
-    jobs = _JOBS | {_BY_HAND} if statuses is _LIVE else _JOBS
+    jobs = _LIVE_JOBS if statuses is _LIVE else _JOBS
     return [record for record in records if record.dagster_run.job_name in jobs]
 
 
