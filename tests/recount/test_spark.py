@@ -43,6 +43,7 @@ def on_spark(spark: Any, votes: str, output: Path) -> dict[str, bytes]:
     return serialised(str(output))
 
 
+@pytest.mark.slow
 def test_spark_and_the_local_engine_give_the_same_bytes(spark: Any, tmp_path: Path) -> None:
     gold = pa.array([None] * 4_900 + ["cat"] * 100, pa.string())
     votes = votes_file(tmp_path, shuffled(votes_table().append_column("gold_label", gold)))
