@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -56,8 +57,10 @@ def run_datasets(names: list[str]) -> None:
     from sensors.unprocessed_votes import DATASET_TAG
 
     job = defs.resolve_job_def(nightly_labels_job.name)
-    # Dagster makes the files of a new home without a lock of its own: two first runs would collide.
-    with FileLock(settings.dagster_home / ".setup.lock"):
+    # Dagster makes the files of a new home without a lock of its own: two first runs would collide. A home
+    # that cannot be written is not new.
+    new_home = os.access(settings.dagster_home, os.W_OK)
+    with FileLock(settings.dagster_home / ".setup.lock") if new_home else nullcontext():
         made = dg.DagsterInstance.get()
     with made as instance, progress("datasets", "datasets") as report:
         instance.add_dynamic_partitions(str(DATASETS.name), names)
