@@ -17,7 +17,7 @@ from hiveguard_pipeline.store.bulk import stream_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, progress_of
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
-from hiveguard_pipeline.store.tables import full_time
+from hiveguard_pipeline.store.tables import written_time
 
 _TEXT = {int: pa.int64(), str: pa.string()}
 _PARQUET = {"duration_ms": pa.int64(), "created_at": pa.timestamp("us", tz="UTC")}
@@ -38,9 +38,7 @@ FIELDS = {
 def vote_batches(connection: sa.Connection, dataset: Dataset, horizon: int) -> Generator[pa.RecordBatch]:
     """A dataset's votes up to a horizon in batches of text columns, vote_id as int64."""
     item_id, duration_ms = (f"CAST({name} AS text)" for name in ("v.item_id", "v.duration_ms"))
-    created_at = full_time(connection, "v.created_at")
-    if connection.dialect.name != "sqlite":
-        created_at = "to_char(v.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    created_at = written_time(connection, "v.created_at")
     query = (
         f"SELECT v.vote_id, {item_id}, i.external_id, v.solver_id, v.answer, {duration_ms}, {created_at},"
         " i.gold_label FROM votes v JOIN items i ON i.item_id = v.item_id"
