@@ -6,7 +6,7 @@ export HIVEGUARD_SHARED ?= ../shared
 PYTEST_WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo dev test test-slow debian lint bench peers lock clean
+.PHONY: demo dev test test-slow debian lint bench bench-quick peers lock clean
 
 demo: .venv/.run
 	@$(BIN)/hiveguard demo
@@ -37,8 +37,12 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.run peers
-	$(BIN)/python -m benchmarks
+# The whole table, an hour or two and 30 GB; QUICK=1 (or bench-quick) is done in two minutes. ONLY=batch,tick picks rows.
+bench: .venv/.test peers
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(BENCH_OPTIONS)
+
+bench-quick:
+	@$(MAKE) bench QUICK=1
 
 peers: .peers/crowd-kit/.installed
 

