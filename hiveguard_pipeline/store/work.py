@@ -62,16 +62,18 @@ def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, 
         )
     )
     if since is None:
-        chosen = (
-            "SELECT i.item_id FROM items i WHERE i.dataset_id = :dataset AND EXISTS"
-            " (SELECT 1 FROM votes v WHERE v.item_id = i.item_id AND v.vote_id <= :horizon AND v.vote_id >"
-            " coalesce((SELECT l.applied_through FROM labels l WHERE l.item_id = i.item_id), 0))"
+        chosen = "items i"
+        looked_at = (
+            "EXISTS (SELECT 1 FROM votes v WHERE v.item_id = i.item_id AND v.vote_id <= :horizon"
+            " AND v.vote_id > coalesce(l.applied_through, 0))"
         )
     else:
         chosen = (
-            "SELECT item_id FROM votes WHERE vote_id > :since AND vote_id <= :horizon"
-            " UNION SELECT item_id FROM recheck_items WHERE dataset_id = :dataset"
+            "(SELECT item_id FROM votes WHERE vote_id > :since AND vote_id <= :horizon"
+            " UNION SELECT item_id FROM recheck_items WHERE dataset_id = :dataset) chosen"
+            " JOIN items i ON i.item_id = chosen.item_id"
         )
+        looked_at = "true"
     labelled = STATES[State.IN_REVALIDATION]
     connection.execute(
         sa.text(
@@ -81,14 +83,11 @@ def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, 
             f" ELSE {int(State.UNLABELED)} END,"
             " coalesce(l.vote_count, 0), coalesce(l.revalidation_vote_count, 0),"
             " coalesce(l.revalidation_epochs, 0), coalesce(l.applied_through, 0), coalesce(l.generation, 1)"
-            f" FROM ({chosen}) chosen JOIN items i ON i.item_id = chosen.item_id"
-            " LEFT JOIN labels l ON l.item_id = i.item_id"
+            f" FROM {chosen} LEFT JOIN labels l ON l.item_id = i.item_id"
             " WHERE i.dataset_id = :dataset AND i.gold_label IS NULL"
-            f" AND coalesce(l.state, 'unlabeled') IN ('unlabeled', '{labelled}')"
+            f" AND coalesce(l.state, 'unlabeled') IN ('unlabeled', '{labelled}') AND {looked_at}"
         ),
-        {"dataset": dataset.dataset_id, "since": since, "horizon": horizon}
-        if since is not None
-        else {"dataset": dataset.dataset_id, "horizon": horizon},
+        {"dataset": dataset.dataset_id, "horizon": horizon} | ({} if since is None else {"since": since}),
     )
     if connection.dialect.name != "sqlite":
         connection.execute(sa.text("ANALYZE work"))
