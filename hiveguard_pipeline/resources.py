@@ -5,12 +5,18 @@ is in run config, in the UI or in an event.
 """
 
 import os
+import time
 
 import dagster as dg
 
 from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.schema import open_database
+
+REVISION_SECONDS = 60.0
+
+_looked_at: dict[str, float] = {}
+"""When each database was last seen at the newest revision, on this process's own clock."""
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -19,9 +25,18 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     url_variable: str = "HIVEGUARD_DATABASE_URL"
 
     def open(self) -> Database:
-        """The database at its newest revision; raises HiveGuardError with what to do."""
+        """The database at its newest revision; raises HiveGuardError with what to do.
+
+        A sensor opens it at every tick: a revision that was looked at a minute ago is not looked at again.
+        """
         given = {**os.environ, "HIVEGUARD_DATABASE_URL": os.environ.get(self.url_variable, "")}
-        return open_database(Settings.from_environment(given).database_url)
+        url = Settings.from_environment(given).database_url
+        now = time.monotonic()
+        if now - _looked_at.get(url, -REVISION_SECONDS) < REVISION_SECONDS:
+            return Database(url)
+        database = open_database(url)
+        _looked_at[url] = now
+        return database
 
 
 class ExportsResource(dg.ConfigurableResource):  # type: ignore[type-arg]

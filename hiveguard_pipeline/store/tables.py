@@ -180,7 +180,8 @@ labels = sa.Table(
     sa.Column("applied_through", Big, nullable=False),
     sa.Column("created_at", UtcTime),
     sa.Column("updated_at", UtcTime, nullable=False),
-    sa.Index(None, "dataset_id", "state"),
+    # Nothing that a batch changes is in an index.
+    sa.Index(None, "dataset_id"),
     sqlite_with_rowid=False,
 )
 

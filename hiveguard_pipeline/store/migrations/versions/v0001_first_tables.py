@@ -182,7 +182,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", name="pk_labels"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_labels_dataset_id_state", "labels", ["dataset_id", "state"], unique=False)
+    op.create_index("ix_labels_dataset_id", "labels", ["dataset_id"], unique=False)
     op.create_table(
         "quarantined_votes",
         sa.Column("quarantine_id", BIG, sa.Identity(always=False, cache=1), nullable=False),
