@@ -345,16 +345,18 @@ def _batches(votes: Votes, items: Items, prefix: Integers, policy: Policy) -> _B
         position, total, stays = position[kept], total[kept] + size, stays[kept]
 
         agree = np.zeros(len(item), dtype=np.int32)
-        for vote in range(size):
-            agree += votes.answers.take(position + vote) == label
-        position = position + size
+        position = position.copy()
+        for _ in range(size):
+            agree += votes.answers.take(position) == label
+            position += 1
         confidence = step(confidence, agree, size - agree, policy.revalidation_delta)
         state = judge_under(policy, confidence, total)
+        rounds.append(_Round(item[going], agree[going], confidence[going], state[going]))
+        stayed = stays
         stays = stays & (state == State.IN_REVALIDATION)
-        done = _Round(item[going], agree[going], confidence[going], state[going])
-        items.confidence[done.item], items.state[done.item] = done.confidence, done.state
-        count[done.item] += 1
-        rounds.append(done)
+        ended = np.flatnonzero(stayed & ~(stays & (left > len(rounds))))
+        ends = item[ended]
+        items.confidence[ends], items.state[ends], count[ends] = confidence[ended], state[ended], len(rounds)
 
 
 def _most_first(counts: Integers) -> Integers:
