@@ -1,8 +1,8 @@
 """A file of rows as blocks of text columns, each row with its line, its text and, if it has none, why.
 
 Every value is text as it came: `01`, `NA` and `null` are values. Plain blocks are parsed in columns by
-Arrow; a block that holds a quote, a stray carriage return, bad UTF-8 or JSON of other types than text goes
-row by row through Python's own readers, which say more about what is wrong.
+Arrow; a block with quotes or line breaks inside values, a stray carriage return, bad UTF-8 or JSON of other
+types than text goes row by row through Python's own readers, which say more about what is wrong.
 """
 
 import csv
@@ -78,7 +78,7 @@ class RowFile:
                 yield self._csv_columns(data)
             else:
                 yield from self._csv_rows(data)
-                return
+                continue  # it has counted its lines, and may have read on
             self._line += data.count(b"\n")
 
     def _decompressed(self, raw: BinaryIO) -> BinaryIO:
@@ -153,7 +153,10 @@ class RowFile:
             io.BytesIO(data),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
             parse_options=pa_csv.ParseOptions(
-                quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+                quote_char='"' if b'"' in data else False,
+                double_quote=False,
+                ignore_empty_lines=False,
+                invalid_row_handler=skip,
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False
@@ -175,7 +178,7 @@ class RowFile:
         return block.only(~blank) if blank.any() else block
 
     def _csv_rows(self, data: bytes) -> Iterator[Block]:
-        """The rest of the file, through the csv module: quotes, line breaks in fields, bad bytes.
+        """The rows of a block, and of what its last one goes on into, through Python's csv module.
 
         A quote that is opened and not closed makes its own line unreadable, not the ones after it.
         """
@@ -183,7 +186,7 @@ class RowFile:
         collected = Rows(self.columns, self._known)
         old_limit = csv.field_size_limit(LONGEST_ROW_BYTES)
         try:
-            while lines.more():
+            while lines.waiting:
                 fields: list[str] | None
                 try:
                     fields = next(csv.reader(lines, strict=True))
@@ -241,8 +244,25 @@ class RowFile:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether lines and commas alone say where rows and values end."""
-    return b'"' not in data and data.count(b"\r") == data.count(b"\r\n") and _is_utf8(data)
+    """Whether Arrow reads the lines as Python's csv module would: no line breaks or quotes in values."""
+    return data.count(b"\r") == data.count(b"\r\n") and _is_utf8(data) and _quotes_enclose_values(data)
+
+
+def _quotes_enclose_values(data: bytes) -> bool:
+    """Whether every quote opens or closes a whole value of its line."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    quotes = np.flatnonzero(text == ord('"'))
+    if not len(quotes):
+        return True
+    breaks = np.flatnonzero(text == ord("\n"))
+    if (np.searchsorted(quotes, breaks) % 2).any() or len(quotes) % 2:
+        return False
+    edge = np.zeros(256, dtype=bool)
+    edge[list(b",\n\r")] = True
+    opens, closes = quotes[::2], quotes[1::2]
+    before = edge[text[np.maximum(opens - 1, 0)]] | (opens == 0)
+    after = edge[text[np.minimum(closes + 1, len(text) - 1)]] | (closes == len(text) - 1)
+    return bool(before.all() and after.all())
 
 
 def _is_utf8(data: bytes) -> bool:

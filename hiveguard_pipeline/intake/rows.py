@@ -51,10 +51,9 @@ class Lines:
         self._taken: list[str] = []
         self._size = 0
 
-    def more(self) -> bool:
-        """Whether there is another line."""
-        if not self._waiting:
-            self._waiting.extend(io.BytesIO(self._read_more()))
+    @property
+    def waiting(self) -> bool:
+        """Whether there is another line of what was read so far."""
         return bool(self._waiting)
 
     def __iter__(self) -> "Lines":
@@ -62,7 +61,9 @@ class Lines:
 
     def __next__(self) -> str:
         too_long = len(self._taken) >= self._MOST_OF_A_ROW or self._size > LONGEST_ROW_BYTES
-        if too_long or not self.more():
+        if not self._waiting and not too_long:
+            self._waiting.extend(io.BytesIO(self._read_more()))
+        if too_long or not self._waiting:
             raise StopIteration
         line = self._waiting.popleft()
         self._size += len(line)

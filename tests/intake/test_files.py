@@ -52,16 +52,42 @@ tried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 
 @tried
-@given(table=TABLES, line_end=st.sampled_from(["\n", "\r\n"]), quote_all=st.booleans())
+@given(
+    table=TABLES,
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    quote_all=st.booleans(),
+    block_bytes=st.sampled_from([8, 50, BLOCK_BYTES]),
+)
 def test_any_texts_come_out_of_csv_as_they_went_in(
-    tmp_path: Path, table: list[tuple[str, ...]], line_end: str, quote_all: bool
+    tmp_path: Path, table: list[tuple[str, ...]], line_end: str, quote_all: bool, block_bytes: int
 ) -> None:
     text = io.StringIO(newline="")
     # Python's writer leaves a lone carriage return unquoted where it is no part of the line end.
     quoting = csv.QUOTE_ALL if quote_all or "\r" in "".join(map("".join, table)) else csv.QUOTE_MINIMAL
     csv.writer(text, lineterminator=line_end, quoting=quoting).writerows([COLUMNS[:3], *table])
-    found = rows(tmp_path, text.getvalue())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hiveguard_pipeline.intake.files.BLOCK_BYTES", block_bytes)
+        found = rows(tmp_path, text.getvalue())
     assert [(reason, values) for _, reason, values in found] == [(None, values) for values in table]
+    for (line, _, _), (next_line, _, _), values in zip(found, found[1:], table, strict=False):
+        breaks = sum(value.count("\n") for value in values)
+        assert next_line == line + 1 + breaks
+
+
+ODD_QUOTES = st.lists(st.text(st.sampled_from('",ab \r'), max_size=9), max_size=6)
+
+
+@tried
+@given(lines=ODD_QUOTES, block_bytes=st.sampled_from([8, BLOCK_BYTES]))
+def test_quotes_anywhere_are_read_as_the_csv_module_reads_them(
+    tmp_path: Path, lines: list[str], block_bytes: int
+) -> None:
+    path = written(tmp_path, ",".join(COLUMNS[:3]) + "\n" + "".join(f"{line}\n" for line in lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hiveguard_pipeline.intake.files.BLOCK_BYTES", block_bytes)
+        found = rows_of(path)
+        patch.setattr("hiveguard_pipeline.intake.files._is_plain", lambda _: False)
+        assert found == rows_of(path)
 
 
 @tried
