@@ -40,7 +40,10 @@ def test_a_run_killed_at_random_moments_leaves_every_vote_applied_once(
             assert child.stdout.readline() == "go\n"
             time.sleep(moments.uniform(0, whole * 1.1))
             child.send_signal(signal.SIGKILL)
-            unfinished += "done" not in child.stdout.read()
+            came_late = "done" in child.stdout.read()
+        unfinished += not came_late
+        # Runs get shorter as items graduate, and the machine is not always as quick.
+        whole *= 0.7 if came_late else 1.1
         assert verify(database, "animals").findings == []
     assert unfinished >= KILLS // 3, "most kills came after the run: the test tests nothing"
 
