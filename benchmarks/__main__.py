@@ -74,7 +74,7 @@ def _chosen() -> argparse.Namespace:
     )
     parser.add_argument("--postgres", metavar="URL", help="a server on which databases may be created")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "benchmarks")
-    parser.add_argument("--scratch", type=Path, help="where stores are made (full size: 20 GB)")
+    parser.add_argument("--scratch", type=Path, help="where stores are made (full size: 30 GB)")
     return parser.parse_args()
 
 
