@@ -37,7 +37,7 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The whole table takes some hours and 30 GB; QUICK=1 (or bench-quick) some minutes. ONLY=batch,tick picks rows.
+# The whole table takes some hours and 30 GB; QUICK=1 (or bench-quick) under two minutes. ONLY=batch,tick picks rows.
 bench: .venv/.test peers
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(BENCH_OPTIONS)
 

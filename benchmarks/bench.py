@@ -46,15 +46,15 @@ FULL = Sizes(
     recount_votes=20_000_000,
 )
 QUICK = Sizes(
-    votes=100_000,
-    items=8_300,
+    votes=50_000,
+    items=4_150,
     orm_votes=1_000,
-    histories=(30_000, 300_000),
+    histories=(20_000, 200_000),
     batch_items=300,
-    labels=100_000,
-    memory_labels=300_000,
+    labels=50_000,
+    memory_labels=200_000,
     arrival_seconds=0,
-    recount_votes=200_000,
+    recount_votes=100_000,
 )
 
 
