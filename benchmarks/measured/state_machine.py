@@ -11,7 +11,8 @@ import time
 import numpy as np
 
 from benchmarks.measured.memory import ExtraMemory
-from hiveguard_pipeline.rules.fold import Folded, Items, Votes, fold
+from hiveguard_pipeline.rules.columns import Folded, Items, Votes
+from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import Policy
 
 

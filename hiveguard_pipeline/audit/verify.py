@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Votes
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.replay import DECISIONS, History, Outcome, replay
 from hiveguard_pipeline.rules.states import KINDS, STATES, State

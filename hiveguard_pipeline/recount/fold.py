@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes, fold
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes
+from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import ONE, Policy
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 

@@ -11,187 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import (
-    Codes,
-    Integers,
-    States,
-    judge_under,
-    share,
-    step,
-)
+from hiveguard_pipeline.rules.arithmetic import Integers, States, judge_under, share, step
+from hiveguard_pipeline.rules.columns import Folded, Items, Ledger, Votes
+from hiveguard_pipeline.rules.majority import first_pass
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.states import Kind, State
 
-NO_LABEL = -1
-NO_CONFIDENCE = -1
-
 VOTES_AT_ONCE = 131_072
 """Votes of a slice: their columns stay in a processor's cache."""
-
-
-@dataclass(slots=True)
-class Votes:
-    """Votes of n items: those of item i are answers[offsets[i]:offsets[i + 1]], in arrival order.
-
-    offsets: shape (n + 1,), int64. answers: codes of the answers, int32, >= 0.
-    """
-
-    offsets: Integers
-    answers: Codes
-
-
-@dataclass(slots=True)
-class Items:
-    """Where n items stand: label code (-1: none), confidence in millionths, counts of applied votes."""
-
-    label: Codes
-    confidence: Integers
-    vote_count: Integers
-    revalidation_vote_count: Integers
-    state: States
-
-    @classmethod
-    def unlabeled(cls, count: int) -> "Items":
-        """Items that no vote was applied to."""
-        return cls(
-            label=np.full(count, NO_LABEL, dtype=np.int32),
-            confidence=np.full(count, NO_CONFIDENCE, dtype=np.int64),
-            vote_count=np.zeros(count, dtype=np.int64),
-            revalidation_vote_count=np.zeros(count, dtype=np.int64),
-            state=np.full(count, State.UNLABELED, dtype=np.uint8),
-        )
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Rows that the fold adds to the ledger, by item, then in the order they were applied.
-
-    first is a position in Votes.answers; the rows are in columns as narrow as what they hold. What
-    follows from these columns is a property, made when it is asked for.
-    """
-
-    item: Integers
-    kind: States
-    first: Integers
-    agree: Integers
-    confidence_after: Integers
-    state_after: States
-    of_items: "Items"
-    """The items after the fold."""
-    confidence_of_items: Integers
-    """The items' confidence before the fold."""
-    batch_size: int
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    @property
-    def label(self) -> Codes:
-        """The label that a row gave or kept: a fold never changes one, so it is the item's own."""
-        return np.asarray(self.of_items.label[self.item])
-
-    @property
-    def votes(self) -> Integers:
-        """How many votes a row took."""
-        taken = np.full(len(self), self.batch_size, dtype=np.int64)
-        opening = np.flatnonzero(self.kind == Kind.FIRST_PASS)
-        taken[opening] = self.of_items.vote_count[self.item[opening]]
-        return taken
-
-    @property
-    def last(self) -> Integers:
-        """Position in Votes.answers of a row's last vote."""
-        return np.asarray(self.first + self.votes - 1)
-
-    @property
-    def disagree(self) -> Integers:
-        """Votes of a row that do not agree."""
-        return np.asarray(self.votes - self.agree)
-
-    @property
-    def confidence_before(self) -> Integers:
-        """Confidence that a row found; -1 where there was none."""
-        before = np.empty(len(self), dtype=np.int32)
-        before[1:] = self.confidence_after[:-1]
-        opens = np.flatnonzero(np.concatenate(([True], self.item[1:] != self.item[:-1])))[: len(self)]
-        before[opens] = self.confidence_of_items[self.item[opens]]
-        return before
-
-
-@dataclass(slots=True)
-class Folded:
-    """What a fold did: the items after it, the ledger rows, and how many votes of each item it applied."""
-
-    items: Items
-    ledger: Ledger
-    applied: Integers
-
-
-def first_pass(votes: Votes, threshold: int) -> tuple[Integers, Codes, Integers]:
-    """The earliest prefix of n >= threshold votes in which one answer holds more than half.
-
-    Returns, for each item, n (0 where there is none yet), the answer (-1) and its number of votes in
-    the prefix (0); shapes (items,).
-    """
-    starts, counts = votes.offsets[:-1], np.diff(votes.offsets)
-    prefix = np.zeros(len(counts), dtype=np.int64)
-    label = np.full(len(counts), NO_LABEL, dtype=np.int32)
-    agree = np.zeros(len(counts), dtype=np.int64)
-
-    ready = np.flatnonzero(counts >= threshold)
-    candidate, held = _majority_candidate(votes.answers, starts[ready], threshold)
-    won = 2 * held > threshold
-    decided = ready[won]
-    prefix[decided], label[decided], agree[decided] = threshold, candidate[won], held[won]
-
-    waiting = ready[~won & (counts[ready] > threshold)]
-    if len(waiting):
-        _later_majority(votes, waiting, threshold, prefix, label, agree)
-    return prefix, label, agree
-
-
-def _majority_candidate(answers: Codes, starts: Integers, length: int) -> tuple[Codes, Integers]:
-    """The one answer that can hold more than half of `length` votes, and how many it holds.
-
-    Boyer and Moore, "MJRTY: a fast majority vote algorithm" (1981), over all items a vote at a time.
-    """
-    prefix = answers.take(starts + np.arange(length)[:, np.newaxis])
-    candidate = prefix[0]
-    lead = np.ones(len(starts), dtype=np.int32)
-    for answer in prefix[1:]:
-        candidate = np.where(lead == 0, answer, candidate)
-        lead += np.where(answer == candidate, np.int32(1), np.int32(-1))
-    return candidate, (prefix == candidate).sum(axis=0, dtype=np.int64)
-
-
-def _later_majority(
-    votes: Votes, items: Integers, threshold: int, prefix: Integers, label: Codes, agree: Integers
-) -> None:
-    """First passes that end beyond the threshold; fills prefix, label and agree at `items`.
-
-    Where a prefix of n - 1 votes has no majority, only the n-th vote's answer can hold one at n: it is
-    reached at the first vote whose running count of its own answer is more than half its position.
-    """
-    counts = votes.offsets[items + 1] - votes.offsets[items]
-    item = np.repeat(np.arange(len(items)), counts)
-    begin = np.repeat(np.cumsum(counts) - counts, counts)
-    position = np.arange(len(item)) - begin
-    answer = votes.answers[np.repeat(votes.offsets[items], counts) + position]
-
-    group = item * (int(answer.max()) + 1) + answer
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    opens = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    sizes = np.diff(np.append(opens, len(ordered)))
-    running = np.empty(len(order), dtype=np.int64)
-    running[order] = np.arange(len(order)) - np.repeat(opens, sizes) + 1
-
-    hits = np.flatnonzero((position >= threshold) & (2 * running > position + 1))
-    reached, first = np.unique(item[hits], return_index=True)
-    hit = hits[first]
-    prefix[items[reached]] = position[hit] + 1
-    label[items[reached]] = answer[hit]
-    agree[items[reached]] = running[hit]
 
 
 def fold(votes: Votes, items: Items, policy: Policy) -> Folded:
@@ -311,7 +138,7 @@ def _first_passes(votes: Votes, items: Items, policy: Policy) -> _Opened:
     else:
         prefix, agree = np.zeros(len(items.state), np.int64), np.zeros(len(items.state), np.int64)
         prefix[unlabeled], items.label[unlabeled], agree[unlabeled] = first_pass(
-            _only(votes, unlabeled), policy.consensus_threshold
+            votes.only(unlabeled), policy.consensus_threshold
         )
     item = np.flatnonzero(prefix)
     agree, taken = agree[item], prefix[item]
@@ -390,11 +217,3 @@ def _write_rows(
     for number, part in enumerate(batches.rounds):
         place = begins[part.item] + number
         agree[place], confidence[place], state[place] = part.agree, part.confidence, part.state
-
-
-def _only(votes: Votes, items: Integers) -> Votes:
-    """The votes of some of the items."""
-    counts = votes.offsets[items + 1] - votes.offsets[items]
-    offsets = np.concatenate(([0], np.cumsum(counts)))
-    index = np.arange(offsets[-1]) + np.repeat(votes.offsets[items] - offsets[:-1], counts)
-    return Votes(offsets, votes.answers[index])

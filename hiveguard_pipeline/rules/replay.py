@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask, States, judge, share, step
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Votes, first_pass
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
+from hiveguard_pipeline.rules.majority import first_pass
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.states import Kind, State
 

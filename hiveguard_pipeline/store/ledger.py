@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append

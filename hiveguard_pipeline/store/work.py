@@ -13,7 +13,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.arithmetic import Integers
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes, fold
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes
+from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.datasets import Dataset, RecordedPolicy, current_policy

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hiveguard_pipeline.rules.fold import Votes
+from hiveguard_pipeline.rules.columns import Votes
 from hiveguard_pipeline.rules.policy import ONE, Policy
 
 Stream = list[int]

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 
 from hiveguard_pipeline.rules.arithmetic import Integers, reviewed_confidence
-from hiveguard_pipeline.rules.fold import NO_CONFIDENCE, NO_LABEL, Items, Votes, fold
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Items, Votes
+from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import ONE, Policy
 from hiveguard_pipeline.rules.replay import DECISIONS, History, Outcome
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State

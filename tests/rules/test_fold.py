@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hiveguard_pipeline.rules import fold as fold_module
 from hiveguard_pipeline.rules.arithmetic import share
-from hiveguard_pipeline.rules.fold import NO_LABEL, Folded, Items, fold
+from hiveguard_pipeline.rules.columns import NO_LABEL, Folded, Items
+from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import ONE, Policy, decimal_text
 from hiveguard_pipeline.rules.states import STATES, Kind, State
 

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from hypothesis import strategies as st
 
-from hiveguard_pipeline.rules.fold import NO_LABEL
+from hiveguard_pipeline.rules.columns import NO_LABEL
 from hiveguard_pipeline.rules.policy import ONE
 from hiveguard_pipeline.rules.replay import DECISIONS, Difference, Outcome, replay
 from hiveguard_pipeline.rules.states import STATES, Kind, State
