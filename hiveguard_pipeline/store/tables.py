@@ -316,5 +316,12 @@ VIEWS = {
         FROM labels l JOIN items i ON i.item_id = l.item_id
         WHERE l.state IN ('in_revalidation', 'graduated')
     """,
+    "active_exclusions": """
+        SELECT e.exclusion_id, e.solver_id, e.dataset_id, e.reason, e.actor, e.created_at
+        FROM exclusions e
+        WHERE e.undone_by IS NULL
+          AND NOT EXISTS (SELECT 1 FROM exclusions u WHERE u.undone_by = e.exclusion_id)
+    """,
 }
-"""What people and checks read: each vote with its batch, each item with its state, the usable labels."""
+"""What people and checks read: each vote with its batch, each item with its state, the usable labels, the
+solvers whose votes do not count."""
