@@ -20,6 +20,7 @@ COMMANDS = {
     "labels": ("labels", "Export labels; correct one."),
     "pool": ("pool", "Draw the items to serve next."),
     "review": ("review", "The review queue, and decisions on it."),
+    "quality": ("quality", "Agreement, solvers, probabilities: what votes say of labels and people."),
     "explain": ("audit", "Every vote and batch that made a label."),
     "verify": ("audit", "Replay the ledger: re-derive every label from its votes."),
     "recount": ("recount", "Recount all votes from the first one on, here or on Spark."),

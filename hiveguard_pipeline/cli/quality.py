@@ -1,0 +1,8 @@
+"""`hiveguard quality`."""
+
+import click
+
+
+@click.group()
+def quality() -> None:
+    """Measure what votes say of labels and of people."""
