@@ -25,9 +25,9 @@ def explain(connection: sa.Connection, item: str, dataset_name: str | None = Non
     by_item = {"item": found.item_id}
     votes = connection.execute(
         sa.text(
-            "SELECT vote_id, solver_id, answer, duration_ms, created_at, processed, batch_id"
+            "SELECT vote_id, solver_id, answer, duration_ms, created_at, processed, batch_id, excluded"
             " FROM vote_status WHERE item_id = :item ORDER BY vote_id"
-        ).columns(created_at=t.UtcTime, processed=sa.Boolean),
+        ).columns(created_at=t.UtcTime, processed=sa.Boolean, excluded=sa.Boolean),
         by_item,
     )
     columns = [column for column in t.batches.c if column.name != "item_id"]

@@ -19,7 +19,7 @@ from hiveguard_pipeline.cli.shared import (
 )
 from hiveguard_pipeline.store.datasets import get_dataset, list_datasets
 
-_VOTES = ["vote_id", "created_at", "solver_id", "answer", "duration_ms", "processed", "batch_id"]
+_VOTES = ["vote_id", "created_at", "solver_id", "answer", "duration_ms", "processed", "batch_id", "excluded"]
 _BATCHES = [
     "batch_id",
     "kind",

@@ -12,11 +12,13 @@ from hiveguard_pipeline.rules.states import POOL_STATES, STATES
 from hiveguard_pipeline.settings import policy_from_environment
 from hiveguard_pipeline.store.datasets import (
     MODALITIES,
+    Dataset,
     create_dataset,
     current_policy,
     get_dataset,
     list_datasets,
 )
+from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.status import funnel, vote_counts
 
 ITEM_COLUMNS = [
@@ -106,19 +108,20 @@ def items(name: str, state: str | None, fmt: str) -> None:
     """List a dataset's items as they stand."""
     with open_store().read() as connection:
         dataset = get_dataset(connection, name)
-        emit(_items(connection, dataset.dataset_id, state), ITEM_COLUMNS, fmt)
+        emit(_items(connection, dataset, state), ITEM_COLUMNS, fmt)
 
 
-def _items(connection: sa.Connection, dataset_id: str, state: str | None) -> Iterator[dict[str, Any]]:
+def _items(connection: sa.Connection, dataset: Dataset, state: str | None) -> Iterator[dict[str, Any]]:
     rows = connection.execution_options(yield_per=10_000).execute(
         sa.text(
             "SELECT s.*, (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id"
-            " AND v.vote_id > s.applied_through) AS unprocessed_votes FROM item_status s"
+            f" AND v.vote_id > s.applied_through{counted(connection, dataset)}) AS unprocessed_votes"
+            " FROM item_status s"
             " WHERE s.dataset_id = :dataset"
             + (" AND s.state = :state" if state else "")
             + " ORDER BY s.item_id"
         ),
-        {"dataset": dataset_id} | ({"state": state} if state else {}),
+        {"dataset": dataset.dataset_id} | ({"state": state} if state else {}),
     )
     for row in rows:
         total = row.vote_count + row.revalidation_vote_count

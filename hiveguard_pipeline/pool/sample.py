@@ -10,6 +10,7 @@ from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
+from hiveguard_pipeline.store.exclusions import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None
     unlabeled = read_columns(
         connection,
         "SELECT s.item_id, count(v.vote_id) AS votes FROM item_status s"
-        " LEFT JOIN votes v ON v.item_id = s.item_id"
+        f" LEFT JOIN votes v ON v.item_id = s.item_id{counted(connection, dataset)}"
         " WHERE s.dataset_id = :dataset AND s.state = 'unlabeled' GROUP BY s.item_id ORDER BY s.item_id",
         {"dataset": dataset.dataset_id},
         {"item_id": str, "votes": int},

@@ -29,6 +29,7 @@ from hiveguard_pipeline.store.datasets import (
     now_text,
     progress_of,
 )
+from hiveguard_pipeline.store.exclusions import counted, newest_exclusion
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 from hiveguard_pipeline.store.ledger import record_progress
 
@@ -141,6 +142,11 @@ def _refuse_other_times(
         raise BadInputError(
             f"{result.shown} was counted under another policy than {dataset.name} has now; run it again"
         )
+    if found.newest_exclusion not in (None, newest_exclusion(connection, dataset)):
+        raise BadInputError(
+            f"solvers of {dataset.name} were excluded or restored since the recount read its votes;"
+            " run it again"
+        )
     progress = progress_of(connection, dataset)
     if found.ledger_position is not None and found.ledger_position != progress.ledger_position:
         raise BadInputError(
@@ -156,7 +162,8 @@ def _refuse_other_times(
 def _refuse_other_votes(connection: sa.Connection, dataset: Dataset, result: Result) -> None:
     """A result must hold every item that has votes, with as many; and no vote after them may be applied."""
     names = {"dataset": dataset.dataset_id, "horizon": result.manifest.horizon}
-    differs = connection.execute(sa.text(_OTHER_VOTES), names).first()
+    other_votes = _OTHER_VOTES.format(counted=counted(connection, dataset))
+    differs = connection.execute(sa.text(other_votes), names).first()
     if differs is not None:
         raise BadInputError(
             f"{result.shown} counts {differs.counted or 0} votes on item {differs.item_id}, {dataset.name}"
@@ -172,7 +179,8 @@ def _refuse_other_votes(connection: sa.Connection, dataset: Dataset, result: Res
 
 _VOTED = (
     "(SELECT v.item_id, count(*) AS votes FROM votes v JOIN items i ON i.item_id = v.item_id"
-    " WHERE i.dataset_id = :dataset AND i.gold_label IS NULL AND v.vote_id <= :horizon GROUP BY v.item_id)"
+    " WHERE i.dataset_id = :dataset AND i.gold_label IS NULL AND v.vote_id <= :horizon{counted}"
+    " GROUP BY v.item_id)"
 )
 _OTHER_VOTES = (
     f"SELECT w.item_id, w.votes, s.votes AS counted FROM {_VOTED} w"

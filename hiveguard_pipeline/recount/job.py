@@ -17,6 +17,7 @@ from hiveguard_pipeline.recount.session import JDBC_JAR, Follow, Place, session,
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, current_policy, get_dataset, progress_of
+from hiveguard_pipeline.store.exclusions import counted, newest_exclusion
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 
 ENGINES = ("local", "spark")
@@ -87,19 +88,26 @@ def _begin(request: Request, database: Database | None) -> tuple[Source, Stamp]:
         dataset = get_dataset(connection, request.dataset_name)
         recorded = current_policy(connection, dataset)
         stamp = Stamp(recorded.policy, recorded.policy_id, request.run_id, moment)
+        if recorded.policy.is_adaptive:
+            raise BadInputError(
+                f"{dataset.name} graduates by probability (GRADUATION=adaptive): a recount follows the"
+                " documented rule and would make other labels"
+            )
         if request.votes is not None:
             return Source(request.votes, dataset.name), stamp
         progress = progress_of(connection, dataset)
         horizon = safe_horizon(connection, progress.folded_through, request.wait_seconds)
+        excluded = newest_exclusion(connection, dataset)
         votes = connection.execute(
             sa.text(
                 "SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id"
                 " WHERE i.dataset_id = :dataset AND i.gold_label IS NULL AND v.vote_id <= :horizon"
+                + counted(connection, dataset)
             ),
             {"dataset": dataset.dataset_id, "horizon": horizon},
         ).scalar_one()
         position = progress.ledger_position
-    return Source(database.address, dataset.name, horizon, position, int(votes)), stamp
+    return Source(database.address, dataset.name, horizon, position, int(votes), excluded), stamp
 
 
 @contextmanager

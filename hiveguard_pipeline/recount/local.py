@@ -27,6 +27,7 @@ from hiveguard_pipeline.recount.output import (
 from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.tables import full_time
 
 ITEMS_AT_ONCE = 50_000
@@ -74,9 +75,13 @@ def store_votes(
 def votes_of_database(
     database: Database, dataset: Dataset, horizon: int, report: Report | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """A dataset's votes up to a horizon in batches of whole items; item_id is dictionary-encoded."""
+    """A dataset's votes up to a horizon in batches of whole items; item_id is dictionary-encoded.
+
+    Votes of excluded solvers are left out.
+    """
     names: dict[str, object] = {"dataset": dataset.dataset_id, "horizon": horizon}
     with database.read() as connection:
+        only = counted(connection, dataset)
         count = int(
             connection.execute(
                 sa.text("SELECT count(*) FROM items WHERE dataset_id = :dataset AND gold_label IS NULL"),
@@ -89,7 +94,7 @@ def votes_of_database(
             items = read_columns(connection, f"SELECT item_id {_WINDOW}", window, {"item_id": str})["item_id"]
             if not len(items):
                 return
-            votes = _votes_of(connection, items, window)
+            votes = _votes_of(connection, items, window, only)
             if votes.num_rows:
                 yield votes
             after = items[-1].as_py()
@@ -104,7 +109,7 @@ _WINDOW = (
 )
 
 
-def _votes_of(connection: sa.Connection, items: Any, window: dict[str, object]) -> pa.RecordBatch:
+def _votes_of(connection: sa.Connection, items: Any, window: dict[str, object], only: str) -> pa.RecordBatch:
     sqlite = connection.dialect.name == "sqlite"
     # PostgreSQL's times come as whole microseconds, which are exact; SQLite's are text already.
     time = full_time(connection, "v.created_at") if sqlite else _MICROSECONDS
@@ -113,7 +118,7 @@ def _votes_of(connection: sa.Connection, items: Any, window: dict[str, object]) 
     votes = read_columns(
         connection,
         f"SELECT w.n, v.vote_id, v.answer, {time} AS created_at FROM {numbered} w {joined}"
-        " v.item_id = w.item_id WHERE v.vote_id <= :horizon ORDER BY w.n, v.vote_id",
+        f" v.item_id = w.item_id WHERE v.vote_id <= :horizon{only} ORDER BY w.n, v.vote_id",
         window,
         {"n": int, "vote_id": int, "answer": str, "created_at": str if sqlite else int},
     )
@@ -145,7 +150,7 @@ def parts_of_files(votes: str, stamp: Stamp, report: Report | None = None) -> It
 
 
 class _Files:
-    """Votes in Parquet, as columns of VOTES; rows with a gold_label are left out."""
+    """Votes in Parquet, as columns of VOTES; rows with a gold_label or of excluded solvers are left out."""
 
     def __init__(self, url: str) -> None:
         import pyarrow.dataset as pads
@@ -164,14 +169,16 @@ class _Files:
             )
         # Else Arrow keeps what it has read of a file until the end of it.
         self._reading = pads.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
-        self._not_gold = pc.is_null(pc.field("gold_label")) if "gold_label" in names else None
+        self._counted = pc.is_null(pc.field("gold_label")) if "gold_label" in names else pc.scalar(True)
+        if "excluded" in names:
+            self._counted &= ~pc.coalesce(pc.field("excluded").cast(pa.bool_()), pc.scalar(False))
         self.rows = self._dataset.count_rows()
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         wanted = columns or VOTES.names
         for batch in self._dataset.to_batches(
             columns=wanted,
-            filter=self._not_gold,
+            filter=self._counted,
             batch_readahead=2,
             fragment_readahead=1,
             fragment_scan_options=self._reading,

@@ -50,7 +50,8 @@ class Source:
 
     horizon: every vote of the dataset up to this one was there to be read; of a file, its newest vote.
     ledger_position: where the dataset's ledger stood just before the votes were read. votes: how many
-    there are, where that is known beforehand.
+    there are, where that is known beforehand. newest_exclusion: the newest row of the dataset's exclusions
+    then; None where the votes are those of a file.
     """
 
     shown: str
@@ -58,6 +59,7 @@ class Source:
     horizon: int | None = None
     ledger_position: int | None = None
     votes: int | None = None
+    newest_exclusion: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Manifest:
     run_id: str
     created_at: str
     hiveguard_version: str
+    newest_exclusion: int | None = None
 
     @classmethod
     def of(cls, engine: str, source: Source, stamp: Stamp, counts: Counts) -> "Manifest":
@@ -95,6 +98,7 @@ class Manifest:
             run_id=stamp.run_id,
             created_at=now_text(),
             hiveguard_version=__version__,
+            newest_exclusion=source.newest_exclusion,
         )
 
     def text(self) -> str:

@@ -83,7 +83,7 @@ def _partitions(spark: Any, votes: int) -> int:
 
 
 def votes_of_files(spark: Any, path: str) -> Any:
-    """The votes in Parquet at a Hadoop path; rows with a gold_label are left out."""
+    """The votes in Parquet at a Hadoop path; rows with a gold_label or of excluded solvers are left out."""
     votes = spark.read.parquet(path)
     if missing := [name for name in VOTES.names if name not in votes.columns]:
         raise BadInputError(
@@ -92,20 +92,24 @@ def votes_of_files(spark: Any, path: str) -> Any:
         )
     if "gold_label" in votes.columns:
         votes = votes.where(votes["gold_label"].isNull())
+    if "excluded" in votes.columns:
+        votes = votes.where("NOT coalesce(CAST(excluded AS boolean), false)")
     return votes.select(*(votes[f.name].cast(_SQL_TYPES[f.type]).alias(f.name) for f in VOTES))
 
 
 def votes_of_database(spark: Any, database: Database, dataset: Dataset, horizon: int) -> Any:
     """A dataset's votes up to a horizon, read by executors over JDBC in ranges of vote_id; PostgreSQL only.
 
-    Gold items are left out. The password goes to the driver as an option, and is in no plan. A Spark
-    Connect server would show it on its pages: it is not sent there, executors have it in their .pgpass.
+    Gold items and votes of excluded solvers are left out. The password goes to the driver as an option, and
+    is in no plan. A Spark Connect server would show it on its pages: it is not sent there, executors have
+    it in their .pgpass.
     """
     query = (
         "(SELECT CAST(v.item_id AS text) AS item_id, v.vote_id, v.answer, v.created_at"
         " FROM votes v JOIN items i ON i.item_id = v.item_id"
         f" WHERE i.dataset_id = '{dataset.dataset_id}' AND i.gold_label IS NULL"
-        f" AND v.vote_id <= {horizon}) AS votes"
+        f" AND v.vote_id <= {horizon} AND v.solver_id NOT IN"
+        f" (SELECT solver_id FROM active_exclusions WHERE dataset_id = '{dataset.dataset_id}')) AS votes"
     )
     connections = max(1, min(MOST_CONNECTIONS, -(-horizon // VOTES_A_CONNECTION)))
     options = {

@@ -4,12 +4,13 @@ Each writes a review row, a ledger row of kind review and the label, in one tran
 waited are applied by the next run.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.review.outcome import Decision, Outcome, write_decision
+from hiveguard_pipeline.review.outcome import Decision, Outcome, waiting_votes, write_decision
 from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
 from hiveguard_pipeline.rules.arithmetic import reviewed_confidence
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind
@@ -23,6 +24,8 @@ from hiveguard_pipeline.store.datasets import (
     now_text,
     progress_of,
 )
+from hiveguard_pipeline.store.exclusions import counted
+from hiveguard_pipeline.store.generations import gather_touched, recount_touched
 from hiveguard_pipeline.store.horizon import safe_horizon
 from hiveguard_pipeline.store.status import ItemStatus, find_item
 
@@ -76,7 +79,11 @@ def correct(
 def undo(
     database: Database, item: str, *, reviewer: str, reason: str, dataset_name: str | None = None
 ) -> Decision:
-    """Bring back what the newest decision on an item replaced, unless a batch has followed it."""
+    """Bring back what the newest decision on an item replaced, unless a batch has followed it.
+
+    A decision that opened the generation of a recount replaced what was counted before it: without it the
+    item is counted again, from the decision before it or from its first vote.
+    """
     with database.write() as connection:
         dataset, found = _locked(connection, item, dataset_name)
         undone = _newest_decision(connection, found)
@@ -101,9 +108,31 @@ def undo(
             applied_through=0 if took_votes else found.applied_through,
             created_at=None if before is None or before.label is None else _labelled_at(connection, found),
         )
-        return write_decision(
+        made = write_decision(
             connection, dataset, found, "undo", outcome, reviewer, reason, undoes=undone.review_id
         )
+        return _counted_again(connection, dataset, made) if _is_restated(connection, undone) else made
+
+
+def _is_restated(connection: sa.Connection, row: Any) -> bool:
+    """Whether a decision's ledger row restates one that was taken in an earlier generation."""
+    earlier = sa.select(t.batches.c.batch_id).where(
+        t.batches.c.item_id == row.item_id,
+        t.batches.c.review_id == row.review_id,
+        t.batches.c.generation < row.generation,
+    )
+    return connection.execute(earlier.limit(1)).first() is not None
+
+
+def _counted_again(connection: sa.Connection, dataset: Dataset, made: Decision) -> Decision:
+    """The item in a new generation without the decision that was undone."""
+    horizon = safe_horizon(connection, progress_of(connection, dataset).folded_through)
+    chosen = "SELECT item_id, 0 AS vote_id FROM items WHERE item_id = :item"
+    gather_touched(connection, dataset, chosen, {"item": made.item_id}, horizon)
+    recount_touched(connection, dataset, f"review-{made.review_id}")
+    now = find_item(connection, made.item_id)
+    waiting = waiting_votes(connection, dataset, made.item_id, now.applied_through)
+    return replace(made, label=now.label, confidence=now.confidence, state=now.state, waiting_votes=waiting)
 
 
 def _locked(connection: sa.Connection, item: str, dataset_name: str | None) -> tuple[Dataset, ItemStatus]:
@@ -115,9 +144,10 @@ def _locked(connection: sa.Connection, item: str, dataset_name: str | None) -> t
 
 
 def _has_no_majority(connection: sa.Connection, dataset: Dataset, found: ItemStatus) -> bool:
+    only = counted(connection, dataset)
     looked_at = connection.execute(
-        sa.text(f"SELECT count(*) FROM item_status s {NO_MAJORITY_VOTES} WHERE s.item_id = :item"),
-        {"item": found.item_id},
+        sa.text(f"SELECT count(*) FROM item_status s {NO_MAJORITY_VOTES} WHERE s.item_id = :item{only}"),
+        {"item": found.item_id} | ({"dataset": dataset.dataset_id} if only else {}),
     ).scalar_one()
     return bool(looked_at >= current_policy(connection, dataset).policy.revalidation_min_total_votes)
 
@@ -172,13 +202,15 @@ def _kept(
     through = found.applied_through
     if first_label:
         through = safe_horizon(connection, progress_of(connection, dataset).folded_through)
+    only = counted(connection, dataset)
     counts = connection.execute(
         sa.text(
-            "SELECT count(*) AS applied, count(CASE WHEN answer = :label THEN 1 END) AS agree,"
-            " min(vote_id) AS first, max(vote_id) AS last FROM votes"
-            " WHERE item_id = :item AND vote_id <= :through"
+            "SELECT count(*) AS applied, count(CASE WHEN v.answer = :label THEN 1 END) AS agree,"
+            " min(v.vote_id) AS first, max(v.vote_id) AS last FROM votes v"
+            f" WHERE v.item_id = :item AND v.vote_id <= :through{only}"
         ),
-        {"label": label, "item": found.item_id, "through": through},
+        {"label": label, "item": found.item_id, "through": through}
+        | ({"dataset": dataset.dataset_id} if only else {}),
     ).one()
     agree, applied = int(counts.agree), int(counts.applied)
     takes = first_label and applied > 0

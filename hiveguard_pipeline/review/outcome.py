@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, now_text
+from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.status import ItemStatus
 
 
@@ -135,14 +136,20 @@ def _set_label(
         )
 
 
-def _release(connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: Outcome) -> int:
-    """Put the item on the next run's list if it has waiting votes to look at; returns how many wait."""
-    waiting = int(
+def waiting_votes(connection: sa.Connection, dataset: Dataset, item_id: str, through: int) -> int:
+    """Votes of an item after one of them, but those of excluded solvers."""
+    only = counted(connection, dataset)
+    return int(
         connection.execute(
-            sa.text("SELECT count(*) FROM votes WHERE item_id = :item AND vote_id > :through"),
-            {"item": found.item_id, "through": outcome.applied_through},
+            sa.text(f"SELECT count(*) FROM votes v WHERE v.item_id = :item AND v.vote_id > :through{only}"),
+            {"item": item_id, "through": through} | ({"dataset": dataset.dataset_id} if only else {}),
         ).scalar_one()
     )
+
+
+def _release(connection: sa.Connection, dataset: Dataset, found: ItemStatus, outcome: Outcome) -> int:
+    """Put the item on the next run's list if it has waiting votes to look at; returns how many wait."""
+    waiting = waiting_votes(connection, dataset, found.item_id, outcome.applied_through)
     connection.execute(t.recheck_items.delete().where(t.recheck_items.c.item_id == found.item_id))
     if waiting and outcome.state in (STATES[State.UNLABELED], STATES[State.IN_REVALIDATION]):
         connection.execute(

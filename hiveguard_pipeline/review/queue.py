@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
+from hiveguard_pipeline.store.exclusions import counted
 
 LOW_CONFIDENCE = "low_confidence"
 NO_MAJORITY = "no_majority"
@@ -28,7 +29,8 @@ class Flagged:
 
 
 def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
-    """The queue of a dataset, least confident first, then by item_id."""
+    """The queue of a dataset, least confident first, then by item_id. Votes of excluded solvers are none."""
+    only = counted(connection, dataset)
     least = current_policy(connection, dataset).policy.revalidation_min_total_votes
     rows = connection.execute(
         sa.text(
@@ -36,11 +38,12 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             " all_votes - votes AS waiting FROM ("
             " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence,"
             " s.vote_count + s.revalidation_vote_count AS votes,"
-            " (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id) AS all_votes FROM item_status s"
+            f" (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{only}) AS all_votes"
+            " FROM item_status s"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}'"
             " UNION ALL"
             " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence, 0,"
-            f" count(v.vote_id) FROM item_status s {NO_MAJORITY_VOTES}"
+            f" count(v.vote_id) FROM item_status s {NO_MAJORITY_VOTES}{only}"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
             " GROUP BY s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence"
             " HAVING count(v.vote_id) >= :least"

@@ -43,36 +43,25 @@ def funnel(connection: sa.Connection, dataset: Dataset) -> dict[str, int]:
     return {state: counted.get(state, 0) for state in STATES}
 
 
+def labels_by_policy(connection: sa.Connection, dataset: Dataset) -> dict[int, int]:
+    """policy_id -> labels whose newest change was made under it."""
+    rows = connection.execute(
+        sa.text("SELECT policy_id, count(*) FROM labels WHERE dataset_id = :dataset GROUP BY policy_id"),
+        {"dataset": dataset.dataset_id},
+    )
+    return {int(policy_id): int(count) for policy_id, count in rows}
+
+
 def vote_counts(connection: sa.Connection, dataset: Dataset) -> dict[str, int]:
-    """Votes of a dataset: received = applied + unprocessed + quarantined.
-
-    applied is the sum of the labels' counts, unprocessed what lies above the watermarks: two sources that
-    must agree with the number of rows.
-    """
-    names = {"dataset": dataset.dataset_id}
-
-    def count(query: str) -> int:
-        return int(connection.execute(sa.text(query), names).scalar_one())
-
-    stored = count(
-        "SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id WHERE i.dataset_id = :dataset"
-    )
-    unprocessed = count(
-        "SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id"
-        " LEFT JOIN labels l ON l.item_id = v.item_id"
-        " WHERE i.dataset_id = :dataset AND v.vote_id > coalesce(l.applied_through, 0)"
-    )
-    applied = count(
-        "SELECT coalesce(sum(vote_count + revalidation_vote_count), 0) FROM labels"
-        " WHERE dataset_id = :dataset"
-    )
-    quarantined = count("SELECT count(*) FROM quarantined_votes WHERE dataset_id = :dataset")
-    return {
-        "received": stored + quarantined,
-        "applied": applied,
-        "unprocessed": unprocessed,
-        "quarantined": quarantined,
-    }
+    """Votes of a dataset: received = applied + unprocessed + quarantined + excluded."""
+    row = connection.execute(
+        sa.text(
+            "SELECT received, applied, unprocessed, quarantined, excluded FROM vote_counts"
+            " WHERE dataset_id = :dataset"
+        ),
+        {"dataset": dataset.dataset_id},
+    ).one()
+    return {str(kind): int(count) for kind, count in row._mapping.items()}
 
 
 def confidence_histogram(connection: sa.Connection, dataset: Dataset, bins: int = 20) -> list[int]:

@@ -25,6 +25,7 @@ ANSWERS = [answer for answer in ODD if answer.strip()]
 
 FIELDS = [
     "vote_id", "item_id", "external_id", "solver_id", "answer", "duration_ms", "created_at", "gold_label",
+    "excluded",
 ]  # fmt: skip
 
 
@@ -44,6 +45,9 @@ def parsed(data: bytes, fmt: str) -> list[dict[str, Any]]:
     else:
         text = data.decode()
         rows = json.loads(text) if fmt == "json" else [json.loads(line) for line in text.split("\n") if line]
+    for row in rows:
+        assert isinstance(row["excluded"], bool)
+        row["excluded"] = str(row["excluded"]).lower()
     return [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
 
 

@@ -1,0 +1,129 @@
+"""What rows of decisions must say: the label and confidence that they give, the votes that they take."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask, States, share
+from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
+from hiveguard_pipeline.rules.history import (
+    CONFIRM,
+    DISCARD,
+    NO_DECISION,
+    RELABEL,
+    UNDO,
+    Differ,
+    History,
+    Limits,
+)
+from hiveguard_pipeline.rules.states import Kind, State
+
+
+@dataclass(slots=True)
+class Before:
+    """Where the item of each row stood before it."""
+
+    label: Codes
+    state: States
+    confidence: Integers
+
+
+def check_reviews(
+    votes: Votes,
+    history: History,
+    applied_after: Integers,
+    limits: Limits,
+    before: Before,
+    opens_anew: Mask,
+    differ: Differ,
+) -> None:
+    """Whether each decision's row gives the label, state and confidence that the decision must give.
+
+    applied_after: the votes applied to the item up to and with the row. opens_anew: rows that restate a
+    decision of an earlier generation. Both of shape (rows,).
+    """
+    review = history.kind == Kind.REVIEW
+    known = (history.decision > NO_DECISION) & (history.decision <= UNDO)
+    differ(review & ~known, "is a review without a decision")
+    kept = review & ((history.decision == CONFIRM) | (history.decision == RELABEL))
+    differ(
+        kept & (history.state_after != State.IN_REVALIDATION), "leads to another state than a review gives"
+    )
+    differ(kept & (history.label == NO_LABEL), "gives no label")
+    confirm = review & (history.decision == CONFIRM) & ~opens_anew
+    differ(confirm & (history.label != before.label), "confirms another label")
+
+    discard = review & (history.decision == DISCARD)
+    # A label that is discarded again is counted again; an item without one has nothing to count.
+    kept = kept | (discard & opens_anew & (history.label != NO_LABEL))
+    rows = np.flatnonzero(kept)
+    applied = applied_after[rows]
+    agreeing = _Span(votes, history.item[rows], applied, history.label[rows]).agreeing
+    reached = np.maximum(share(agreeing, np.maximum(applied, 1)), limits.floor[rows])
+    wrong = np.zeros(len(history), dtype=bool)
+    wrong[rows] = reached != history.confidence_after[rows]
+    differ(wrong, "reaches another confidence than its votes give")
+    miscounted = np.zeros(len(history), dtype=bool)
+    miscounted[rows] = (agreeing != history.agree[rows]) | (applied - agreeing != history.disagree[rows])
+    differ(miscounted, "miscounts the votes that agree")
+
+    counts = (history.agree != 0) | (history.disagree != 0)
+    differ(review & ~kept & counts, "counts votes that it does not judge")
+    more = (history.label != before.label) | (history.confidence_after != before.confidence)
+    differ(
+        discard & ((history.state_after != State.DISCARDED) | (more & ~kept)), "is a discard that does more"
+    )
+
+
+def check_undos(history: History, undo: Mask, replaced: Integers, batch: Mask, differ: Differ) -> None:
+    """Whether each undo brings back what stood before its decision. replaced: the decision's row, by row."""
+    rows = np.arange(len(history))
+    decided = (history.kind == Kind.REVIEW) & (history.decision != UNDO)
+    earlier = (replaced < rows) & (history.item[replaced] == history.item)
+    differ(undo & ~(earlier & decided[replaced]), "undoes no decision")
+    batches = np.cumsum(batch)
+    differ(undo & earlier & (batches != batches[replaced]), "undoes a decision that a batch has followed")
+    times = np.bincount(replaced[undo], minlength=len(history))
+    differ(times > 1, "is undone twice")
+    differ((times == 1) != history.undone, "is undone in one place only")
+
+    blank = history.restores < 0
+    to = np.maximum(history.restores, 0)
+    restored = (
+        (np.where(blank, NO_LABEL, history.label[to]) == history.label)
+        & (np.where(blank, NO_CONFIDENCE, history.confidence_after[to]) == history.confidence_after)
+        & (np.where(blank, State.UNLABELED, history.state_after[to]) == history.state_after)
+    )
+    differ(undo & ~restored, "does not bring back what the decision replaced")
+
+
+@dataclass(slots=True)
+class _Span:
+    """The first `length` votes of some items, against a label each."""
+
+    votes: Votes
+    item: Integers
+    length: Integers
+    label: Codes
+
+    @property
+    def agreeing(self) -> Integers:
+        fits = np.clip(self.length, 0, np.diff(self.votes.offsets)[self.item])
+        span = np.repeat(np.arange(len(self.item)), fits)
+        offset = np.arange(len(span)) - np.repeat(np.cumsum(fits) - fits, fits)
+        same = self.votes.answers[self.votes.offsets[self.item[span]] + offset] == self.label[span]
+        return np.bincount(span[same], minlength=len(self.item)).astype(np.int64)
+
+
+def known_votes(
+    votes: Votes, vote_ids: Integers, item: Integers, through: Integers, wanted: Mask
+) -> Integers:
+    """How many votes each row's item has at or below a vote; 0 where that is not wanted."""
+    counts = np.zeros(len(item), dtype=np.int64)
+    rows = np.flatnonzero(wanted)
+    own = votes.only(item[rows])
+    row = np.repeat(rows, np.diff(own.offsets))
+    sizes = np.diff(own.offsets)
+    place = np.arange(len(row)) + np.repeat(votes.offsets[item[rows]] - own.offsets[:-1], sizes)
+    counts += np.bincount(row[vote_ids[place] <= through[row]], minlength=len(item))
+    return counts
