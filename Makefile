@@ -6,7 +6,7 @@ export HIVEGUARD_SHARED ?= ../shared
 PYTEST_WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo dev test test-slow debian lint bench bench-quick peers lock clean
+.PHONY: demo dev test test-slow debian lint bench bench-quick peers golden lock clean
 
 demo: .venv/.run
 	@$(BIN)/hiveguard demo
@@ -46,6 +46,11 @@ bench-quick:
 
 peers: .peers/crowd-kit/.installed
 
+# What irrCAC, statsmodels, scikit-learn and crowd-kit say of the real votes, for the tests of quality.
+golden: .peers/irrcac/.installed .peers/crowd-kit/.installed
+	.peers/irrcac/bin/python tests/quality/golden/write_agreement.py $(HIVEGUARD_SHARED)
+	.peers/crowd-kit/bin/python tests/quality/golden/write_crowdkit_aggregation.py $(HIVEGUARD_SHARED)/votes
+
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o requirements.lock
@@ -55,6 +60,8 @@ lock:
 	  --generate-hashes --no-header --no-annotate --no-strip-extras -o deploy/launchers.lock
 	uv pip compile benchmarks/crowd-kit.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/crowd-kit.lock
+	uv pip compile benchmarks/irrcac.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o benchmarks/irrcac.lock
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
@@ -71,8 +78,8 @@ clean:
 	@$(PIP) --require-hashes -r tests/requirements.lock
 	@touch $@
 
-.peers/crowd-kit/.installed: benchmarks/crowd-kit.lock
-	@test -x .peers/crowd-kit/bin/python || $(PYTHON) -m venv .peers/crowd-kit
-	@.peers/crowd-kit/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+.peers/%/.installed: benchmarks/%.lock
+	@test -x .peers/$*/bin/python || $(PYTHON) -m venv .peers/$*
+	@.peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
 	  --require-hashes -r $<
 	@touch $@

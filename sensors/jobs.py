@@ -42,9 +42,19 @@ label_batch_job = dg.define_asset_job(
 
 nightly_labels_job = dg.define_asset_job(
     "nightly_labels_job",
-    selection=dg.AssetSelection.groups("votes", "labels", "pool")
+    selection=dg.AssetSelection.groups("votes", "labels", "pool", "quality")
     - dg.AssetSelection.assets("recounted_labels"),
-    description="Everything: labels over the whole pool, the checks, the export, the pool, the review queue.",
+    description=(
+        "Everything: labels over the whole pool, the checks, the export, the pool, the review queue, quality."
+    ),
+    executor_def=dg.in_process_executor,
+    hooks={report_failure},
+)
+
+quality_job = dg.define_asset_job(
+    "quality_job",
+    selection=dg.AssetSelection.groups("quality"),
+    description="Measure the votes of a dataset: what they say of its labels and its people. Labels stay.",
     executor_def=dg.in_process_executor,
     hooks={report_failure},
 )

@@ -10,14 +10,18 @@ from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.backlog import Look, Position, look
 from sensors.attempts import PastRun, decide, has_died
-from sensors.jobs import label_batch_job, nightly_labels_job, recount_job
+from sensors.jobs import label_batch_job, nightly_labels_job, quality_job, recount_job
 
 DATASET_TAG = "hiveguard/dataset"
 NEWEST_TAG = "hiveguard/newest_vote"
-_PARTITION_TAG = "dagster/partition"
+PARTITION_TAG = "dagster/partition"
 _JOBS = {label_batch_job.name, nightly_labels_job.name}
-_LIVE_JOBS = _JOBS | {recount_job.name, "__ASSET_JOB"}
-"""Jobs that work on a dataset; __ASSET_JOB is what is materialised by hand."""
+BY_HAND = "__ASSET_JOB"
+"""The job of what is materialised by hand."""
+_LIVE_JOBS = _JOBS | {recount_job.name, BY_HAND}
+"""Jobs that work on a dataset's labels."""
+_WATCHED_JOBS = _LIVE_JOBS | {quality_job.name}
+"""Jobs whose runs may be found dead."""
 
 _AT_WORK = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -25,7 +29,7 @@ _AT_WORK = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_LIVE = [*_AT_WORK, dg.DagsterRunStatus.QUEUED]
+LIVE = [*_AT_WORK, dg.DagsterRunStatus.QUEUED]
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PAST_RUNS = 20
 
@@ -77,7 +81,7 @@ def unprocessed_votes_sensor(
 def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.RunRequest | None, str]:
     now = time.time()
     live = _live_runs(instance, name)
-    ended = _runs(instance, {_PARTITION_TAG: name}, _ENDED)
+    ended = _runs(instance, {PARTITION_TAG: name}, _ENDED)
     past = [
         PastRun(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS, record.end_time or 0.0)
         for record in ended
@@ -86,7 +90,7 @@ def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.
     if verdict.attempt is None:
         return None, verdict.reason
     # A run key is for ever, so it counts all runs that were made for this newest vote.
-    asked = len(_runs(instance, {_PARTITION_TAG: name, NEWEST_TAG: str(through)}, None))
+    asked = len(_runs(instance, {PARTITION_TAG: name, NEWEST_TAG: str(through)}, None))
     return (
         dg.RunRequest(
             run_key=f"{name}:{through}:{asked + 1}",
@@ -103,7 +107,7 @@ def _request(instance: dg.DagsterInstance, name: str, through: int) -> tuple[dg.
 
 def _live_runs(instance: dg.DagsterInstance, name: str) -> int:
     """Runs of a dataset that wait or are under way."""
-    return len(_runs(instance, {_PARTITION_TAG: name}, _LIVE))
+    return len(_runs(instance, {PARTITION_TAG: name}, LIVE))
 
 
 def _report_dead(instance: dg.DagsterInstance, datasets: list[str], silence: float) -> None:
@@ -111,7 +115,7 @@ def _report_dead(instance: dg.DagsterInstance, datasets: list[str], silence: flo
     now = time.time()
     for record in instance.get_run_records(dg.RunsFilter(statuses=_AT_WORK)):
         run = record.dagster_run
-        ours = run.job_name in _LIVE_JOBS and run.tags.get(_PARTITION_TAG) in datasets
+        ours = run.job_name in _WATCHED_JOBS and run.tags.get(PARTITION_TAG) in datasets
         # The run's row is looked at first: reading its events costs a query each.
         if not ours or not has_died(record.update_timestamp.timestamp(), now, silence):
             continue
@@ -131,7 +135,7 @@ def _runs(
     records = instance.get_run_records(
         dg.RunsFilter(tags=dict(tags), statuses=statuses), limit=_PAST_RUNS, ascending=False
     )
-    jobs = _LIVE_JOBS if statuses is _LIVE else _JOBS
+    jobs = _LIVE_JOBS if statuses is LIVE else _JOBS
     return [record for record in records if record.dagster_run.job_name in jobs]
 
 
