@@ -34,6 +34,25 @@ def write_arrays(arriving: Path, grouped: Path, votes: int, items: int) -> None:
     np.savez(grouped, offsets=offsets, answers=answer[order], items=np.int64(items))
 
 
+def write_crowd(path: Path, votes: int, items: int, solvers: int) -> None:
+    """Votes of solvers who differ in how often they are right (item, solver, answer), grouped by item."""
+    random = np.random.default_rng(2)
+    drawn = np.unique(random.integers(0, items * solvers, votes + votes // 5))  # a solver votes once an item
+    item, solver = np.divmod(np.sort(random.choice(drawn, votes, replace=False)), solvers)
+    truth = random.integers(0, len(CLASSES), items)
+    right = random.random(votes) < random.beta(6, 2.5, solvers)[solver]
+    answer = np.where(right, truth[item], random.integers(0, len(CLASSES), votes))
+    order = np.argsort(item + random.random(votes))  # arrival order is not that of the solvers
+    np.savez(
+        path,
+        item=item[order].astype(np.int32),
+        solver=solver[order].astype(np.int32),
+        answer=answer[order].astype(np.int32),
+        items=np.int64(items),
+        solvers=np.int64(solvers),
+    )
+
+
 def write_import(ours: Path, bare: Path, numbered: Path, votes: int, items: int) -> None:
     """Votes as CSV, in three files of as many rows.
 

@@ -1,11 +1,22 @@
 """The rows of the table, one module a piece of work; the order in which they are measured."""
 
 from benchmarks.bench import RowMaker
-from benchmarks.rows import exports, history, imports, recount, sensor, start, state_machine, unprocessed
+from benchmarks.rows import (
+    aggregation,
+    exports,
+    history,
+    imports,
+    recount,
+    sensor,
+    start,
+    state_machine,
+    unprocessed,
+)
 
 ROWS: dict[str, RowMaker] = {
     "start": start.rows,
     "state_machine": state_machine.rows,
+    "aggregation": aggregation.rows,
     "apply": unprocessed.apply_rows,
     "orm": unprocessed.orm_rows,
     "import": imports.rows,
