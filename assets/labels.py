@@ -65,6 +65,10 @@ def apply_votes_assets(
     for warning in differing_settings(recorded.policy):
         context.log.warning(warning)
     with heartbeat(context.instance, context.run):
+        if recorded.policy.is_adaptive:
+            from hiveguard_pipeline.quality.calibration import ensure_calibrated
+
+            ensure_calibrated(database, context.partition_key)
         done = apply_votes(database, context.partition_key, run_id=context.run.run_id, everything=not batch)
         shared = _applied_metadata(done) | ({} if batch else _whole_dataset(database, context.partition_key))
     version = dg.DataVersion(f"{done.ledger_position}.{done.policy_id}")
@@ -78,7 +82,7 @@ def apply_votes_assets(
 
 @dg.asset(
     group_name=GROUP,
-    deps=[REVALIDATION, ITEMS],
+    deps=[REVALIDATION, "label_probabilities", ITEMS],
     description="Every label that is not flagged, discarded or gold.",
     kinds={"view"},
     owners=OWNERS,

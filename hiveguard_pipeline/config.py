@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.rules.policy import SETTINGS
+from hiveguard_pipeline.rules.policy import ALL_SETTINGS
 from hiveguard_pipeline.settings import policy_from_environment
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset, list_datasets
@@ -23,8 +23,8 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
         return BadInputError(f"{path}, line {lines.get(key, 1)}: {why}")
 
     for key, value in values.items():
-        if key not in (*KEYS, *SETTINGS):
-            raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *SETTINGS))}")
+        if key not in (*KEYS, *ALL_SETTINGS):
+            raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *ALL_SETTINGS))}")
         wanted = list if key == "classes" else str
         if not isinstance(value, wanted) or (wanted is list and not all(isinstance(v, str) for v in value)):
             raise refuse(key, f"{key} must be {'a list of names' if wanted is list else 'one value'}")
@@ -38,7 +38,9 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
             raise refuse("classes", f"dataset {name} is there with other classes; those do not change")
         return existing, False
     try:
-        policy = policy_from_environment().replaced({key: values[key] for key in SETTINGS if key in values})
+        policy = policy_from_environment().replaced(
+            {key: values[key] for key in ALL_SETTINGS if key in values}
+        )
         dataset = create_dataset(
             database,
             name,

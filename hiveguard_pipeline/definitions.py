@@ -18,9 +18,10 @@ for _room in ("assets", "sensors"):
             " the path"
         )
 
-from assets import checks, labels, pool, recount, votes  # noqa: E402
+from assets import agreement, calibration, checks, labels, pool, posteriors, recount, solvers, votes  # noqa: E402
+from sensors.agreement import quality_sensor  # noqa: E402
 from sensors.datasets import datasets_sensor  # noqa: E402
-from sensors.jobs import label_batch_job, nightly_labels_job, recount_job  # noqa: E402
+from sensors.jobs import label_batch_job, nightly_labels_job, quality_job, recount_job  # noqa: E402
 from sensors.schedules import nightly_labels_schedule  # noqa: E402
 from sensors.unprocessed_votes import unprocessed_votes_sensor  # noqa: E402
 
@@ -32,10 +33,16 @@ def build_defs(**overrides: object) -> dg.Definitions:
     if unknown:
         raise HiveGuardError(f"there is no resource {unknown[0]!r}; there are {', '.join(resources)}")
     return dg.Definitions(
-        assets=[votes.ITEMS, votes.VOTES, *dg.load_assets_from_modules([votes, labels, pool, recount])],
+        assets=[
+            votes.ITEMS,
+            votes.VOTES,
+            *dg.load_assets_from_modules(
+                [votes, labels, pool, recount, agreement, posteriors, calibration, solvers]
+            ),
+        ],
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[label_batch_job, nightly_labels_job, recount_job],
-        sensors=[unprocessed_votes_sensor, datasets_sensor],
+        jobs=[label_batch_job, nightly_labels_job, quality_job, recount_job],
+        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor],
         schedules=[nightly_labels_schedule],
         resources=resources | overrides,
     )

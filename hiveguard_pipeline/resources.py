@@ -15,8 +15,8 @@ from hiveguard_pipeline.store.schema import open_database
 
 REVISION_SECONDS = 60.0
 
-_looked_at: dict[str, float] = {}
-"""When each database was last seen at the newest revision, on this process's own clock."""
+_opened: dict[str, tuple[Database, float]] = {}
+"""Each database, and when it was last seen at the newest revision, on this process's own clock."""
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,15 +27,16 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def open(self) -> Database:
         """The database at its newest revision; raises HiveGuardError with what to do.
 
-        A sensor opens it at every tick: a revision that was looked at a minute ago is not looked at again.
+        A sensor opens it at every tick: a revision that was looked at a minute ago is not looked at again,
+        and what SQLAlchemy has learnt of the database and its statements is kept.
         """
         given = {**os.environ, "HIVEGUARD_DATABASE_URL": os.environ.get(self.url_variable, "")}
         url = Settings.from_environment(given).database_url
         now = time.monotonic()
-        if now - _looked_at.get(url, -REVISION_SECONDS) < REVISION_SECONDS:
-            return Database(url)
+        if url in _opened and now - _opened[url][1] < REVISION_SECONDS:
+            return _opened[url][0]
         database = open_database(url)
-        _looked_at[url] = now
+        _opened[url] = database, now
         return database
 
 

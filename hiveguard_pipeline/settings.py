@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.rules.policy import SETTINGS, Policy
+from hiveguard_pipeline.rules.policy import ALL_SETTINGS, ONE, Policy, millionths
 
 DEFAULT_HOME = ".hiveguard"
 DEFAULT_EXPORTS_KEPT = 30
@@ -33,6 +33,7 @@ class Settings:
     exports_kept: int
     failure_webhook: str | None
     run_silence_seconds: int
+    max_calibration_error: float | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -47,6 +48,7 @@ class Settings:
             exports_kept=_exports_kept(given.get("HIVEGUARD_EXPORTS_KEPT")),
             failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
             run_silence_seconds=_run_silence(given.get("HIVEGUARD_RUN_SILENCE_SECONDS")),
+            max_calibration_error=_max_error(given.get("HIVEGUARD_MAX_CALIBRATION_ERROR")),
         )
 
 
@@ -69,23 +71,29 @@ def _run_silence(text: str | None) -> int:
     return int(text)
 
 
+def _max_error(text: str | None) -> float | None:
+    if not text:
+        return None
+    return millionths("HIVEGUARD_MAX_CALIBRATION_ERROR", text) / ONE
+
+
 def policy_from_environment(environment: Mapping[str, str] | None = None) -> Policy:
     """The policy for a dataset that is created now: the defaults, changed by the environment."""
     given = os.environ if environment is None else environment
-    return Policy().replaced({name: given[name] for name in SETTINGS if given.get(name)})
+    return Policy().replaced({name: given[name] for name in ALL_SETTINGS if given.get(name)})
 
 
 def differing_settings(policy: Policy, environment: Mapping[str, str] | None = None) -> list[str]:
     """Warnings for settings of the environment that differ from a dataset's recorded policy."""
     given = os.environ if environment is None else environment
     warnings = []
-    for name, recorded in policy.settings().items():
+    for name, recorded in policy.settings(whole=True).items():
         value = given.get(name)
         if not value:
             continue
         try:
-            same = Policy().settings() | {name: recorded}
-            wanted = Policy().replaced(same | {name: value}).settings()[name]
+            same = Policy().settings(whole=True) | {name: recorded}
+            wanted = Policy().replaced(same | {name: value}).settings(whole=True)[name]
         except BadInputError:
             wanted = value
         if wanted != recorded:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from hiveguard_pipeline.audit.probabilities import probability_differences
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.replay import DECISIONS, History, Outcome, replay
@@ -15,6 +16,8 @@ from hiveguard_pipeline.rules.states import KINDS, STATES, State
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, policy_history
+from hiveguard_pipeline.store.exclusions import counted
+from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing
 from hiveguard_pipeline.store.tables import full_time
 
 ITEMS_AT_ONCE = 200_000
@@ -52,6 +55,10 @@ _BATCHES: dict[str, type] = {
     "decision": str,
     "decided_label": str,
     "undoes": int,
+    "restates_through": int,
+    "probability": int,
+    "calibration_id": int,
+    "applied": int,
 }
 
 
@@ -135,6 +142,19 @@ _NUMBERED = (
 )
 
 
+_RESTATES = (
+    "b.generation > 1 AND EXISTS (SELECT 1 FROM batches x WHERE x.item_id = b.item_id"
+    " AND x.review_id = b.review_id AND x.generation < b.generation)"
+)
+"""SQL: ledger row b restates a decision that was taken in an earlier generation."""
+
+_APPLIED = (
+    "coalesce((SELECT max(p.last_vote_id) FROM batches p WHERE p.item_id = b.item_id"
+    " AND p.generation = b.generation AND p.batch_id <= b.batch_id), 0)"
+)
+"""SQL: the newest vote that counted as processed after ledger row b."""
+
+
 def _verify_part(
     connection: sa.Connection,
     dataset: Dataset,
@@ -143,12 +163,15 @@ def _verify_part(
     policies: dict[int, Policy],
     done: Verification,
 ) -> None:
+    # Who gave a vote matters where a probability decided.
+    adaptive = any(policy.is_adaptive for policy in policies.values())
+    solver = "v.solver_id" if adaptive else "''"
     votes = read_columns(
         connection,
-        f"SELECT w.n, v.vote_id, v.answer FROM {_NUMBERED} JOIN votes v ON v.item_id = w.item_id"
-        " ORDER BY w.n, v.vote_id",
+        f"SELECT w.n, v.vote_id, v.answer, {solver} AS solver_id FROM {_NUMBERED} JOIN votes v"
+        f" ON v.item_id = w.item_id{counted(connection, dataset)} ORDER BY w.n, v.vote_id",
         window,
-        {"n": int, "vote_id": int, "answer": str},
+        {"n": int, "vote_id": int, "answer": str, "solver_id": str},
     )
     batches = read_columns(
         connection,
@@ -158,7 +181,10 @@ def _verify_part(
         f" coalesce(b.confidence_after, {NO_CONFIDENCE}) AS confidence_after, b.state_after,"
         " coalesce(b.review_id, -1) AS review_id, coalesce(r.decision, 'none') AS decision,"
         " r.label AS decided_label,"
-        f" coalesce(r.undoes, -1) AS undoes FROM {_NUMBERED}"
+        " coalesce(r.undoes, -1) AS undoes,"
+        f" CASE WHEN {_RESTATES} THEN {APPLIED_THROUGH} ELSE -1 END AS restates_through,"
+        " coalesce(b.probability, -1) AS probability, coalesce(b.calibration_id, -1) AS calibration_id,"
+        f" CASE WHEN b.calibration_id IS NULL THEN 0 ELSE {_APPLIED} END AS applied FROM {_NUMBERED}"
         " JOIN batches b ON b.item_id = w.item_id AND b.generation = w.generation"
         " LEFT JOIN reviews r ON r.review_id = b.review_id ORDER BY w.n, b.batch_id",
         window,
@@ -190,6 +216,11 @@ def _verify_part(
     ):
         for row in np.flatnonzero(rows).tolist():
             find(int(history.item[row]), int(batches["batch_id"][row]), reason)
+    for rows, reason in probability_differences(connection, votes, batches, policies) if adaptive else ():
+        for row in rows.tolist():
+            find(int(history.item[row]), int(batches["batch_id"][row]), reason)
+    for item in _misopened(connection, window, batches):
+        find(item, None, "opens its generation with another decision than the newest that stood")
     for item in _mistimed(connection, window):
         find(item, None, "has another time than the vote that completed its first label")
     for rows, reason in _label_differences(labels, coded[2], batches, votes, outcome):
@@ -200,11 +231,27 @@ def _verify_part(
     done.batches += len(history)
 
 
+def _misopened(connection: sa.Connection, window: dict[str, object], batches: Columns) -> list[int]:
+    """Items whose generation does not open with the newest decision that stood when it began."""
+    expected = read_columns(
+        connection,
+        f"SELECT w.n, coalesce({newest_standing('w.item_id', 'w.generation')}, -1) AS review_id"
+        f" FROM {_NUMBERED} WHERE w.generation > 1 ORDER BY w.n",
+        window,
+        {"n": int, "review_id": int},
+    )
+    opened = np.full(int(expected["n"].max(initial=-1)) + 1, -1, dtype=np.int64)
+    rows = np.flatnonzero((batches["restates_through"] >= 0) & (batches["n"] < len(opened)))
+    opened[batches["n"][rows]] = batches["review_id"][rows]
+    return [int(item) for item in expected["n"][opened[expected["n"]] != expected["review_id"]]]
+
+
 def _mistimed(connection: sa.Connection, window: dict[str, object]) -> list[int]:
     """Labels whose time is not that of the vote which completed the votes of their first label."""
     completing = (
         "SELECT max(b.batch_id) FROM batches b WHERE b.item_id = w.item_id AND b.generation = w.generation"
         " AND b.kind <> 'revalidation' AND b.last_vote_id IS NOT NULL"
+        " AND (b.calibration_id IS NULL OR b.confidence_before IS NULL)"
     )
     found = read_columns(
         connection,
@@ -258,6 +305,7 @@ def _history(batches: Columns, label: Any, policy_ids: list[int]) -> History:
         decision=_codes(DECISIONS, batches["decision"]),
         undone=undone,
         restores=restores,
+        restates_through=batches["restates_through"],
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hiveguard_pipeline.rules.policy import ONE
+from hiveguard_pipeline.rules.policy import ADAPTIVE, ONE
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
@@ -77,9 +77,9 @@ EXPECTATIONS = (
     ),
     _expectation(
         "nothing_below_the_floor",
-        "no finalized label is under the floor of the policy that made it",
+        "no finalized label is under the floor of the policy that made it, unless a probability made it",
         FINALIZED,
-        "confidence < floor",
+        "confidence < floor AND decided IS NULL",
     ),
     _expectation(
         "nothing_flagged",
@@ -92,16 +92,17 @@ EXPECTATIONS = (
     ),
     _expectation(
         "graduated_is_earned",
-        "every graduated label has the exit confidence and enough votes",
+        "every graduated label has the exit confidence, or probability, and enough votes",
         FINALIZED,
-        f"state = '{STATES[State.GRADUATED]}'"
-        " AND (confidence < exit_confidence OR solver_count < min_total_votes)",
+        f"state = '{STATES[State.GRADUATED]}' AND CASE WHEN decided IS NULL"
+        " THEN confidence < exit_confidence OR solver_count < min_total_votes"
+        " ELSE decided < target OR solver_count < adaptive_min_votes END",
     ),
     _expectation(
         "votes_are_accounted_for",
-        "votes applied + unprocessed + quarantined = votes received",
+        "votes applied + unprocessed + quarantined + excluded = votes received",
         VOTES,
-        "received <> applied + unprocessed + quarantined",
+        "received <> applied + unprocessed + quarantined + excluded",
     ),
 )
 
@@ -181,6 +182,12 @@ def _plain(value: object) -> object:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+_DECIDED = (
+    "(SELECT b.probability FROM batches b WHERE b.item_id = f.item_id ORDER BY b.batch_id DESC LIMIT 1)"
+)
+"""SQL: the probability that decided on label f; null where it was not one."""
+
+
 def _queries(dataset: Dataset) -> dict[str, str]:
     by_dataset = f"dataset_id = '{dataset.dataset_id}'"
     return {
@@ -189,20 +196,14 @@ def _queries(dataset: Dataset) -> dict[str, str]:
             "SELECT f.item_id, f.label, f.confidence, f.state, f.needs_review, f.gold_label, f.solver_count,"
             " p.revalidation_confidence_threshold AS floor,"
             " p.revalidation_exit_confidence AS exit_confidence,"
-            " p.revalidation_min_total_votes AS min_total_votes"
+            " p.revalidation_min_total_votes AS min_total_votes,"
+            " p.adaptive_target_probability AS target, p.adaptive_min_votes,"
+            f" CASE WHEN p.graduation = '{ADAPTIVE}' THEN {_DECIDED} END AS decided"
             " FROM finalized_labels f JOIN policies p ON p.policy_id = f.policy_id"
             f" WHERE f.{by_dataset}"
         ),
         VOTES: (
-            "SELECT stored + quarantined AS received, applied, unprocessed, quarantined FROM ("
-            " SELECT (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id"
-            f" WHERE i.{by_dataset}) AS stored,"
-            f" (SELECT count(*) FROM quarantined_votes WHERE {by_dataset}) AS quarantined,"
-            " (SELECT coalesce(sum(vote_count + revalidation_vote_count), 0) FROM labels"
-            f" WHERE {by_dataset}) AS applied,"
-            " (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id"
-            " LEFT JOIN labels l ON l.item_id = v.item_id"
-            f" WHERE i.{by_dataset} AND v.vote_id > coalesce(l.applied_through, 0)) AS unprocessed"
-            ") counted"
+            "SELECT received, applied, unprocessed, quarantined, excluded FROM vote_counts"
+            f" WHERE {by_dataset}"
         ),
     }

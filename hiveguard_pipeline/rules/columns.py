@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import Codes, Integers, States
+from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask, States
 from hiveguard_pipeline.rules.states import Kind, State
 
 NO_LABEL = -1
@@ -73,6 +73,11 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self.item)
+
+    @property
+    def opens(self) -> Mask:
+        """Rows that gave an item its first label."""
+        return np.asarray(self.kind == Kind.FIRST_PASS)
 
     @property
     def label(self) -> Codes:

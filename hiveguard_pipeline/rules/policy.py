@@ -1,4 +1,7 @@
-"""The six numbers that decide when a label is assigned, trusted or doubted (DESIGN section 2).
+"""The settings that decide when a label is assigned, trusted or doubted (DESIGN section 2).
+
+Six numbers make the documented rule. GRADUATION=adaptive lets the calibrated probability decide instead,
+by three numbers of its own (rules/adaptive.py).
 
 Shares and confidences are integers in millionths throughout, so that sums are exact and equal on
 every engine: 850_000 is 0.85.
@@ -13,13 +16,18 @@ from hiveguard_pipeline.errors import BadInputError
 ONE = 1_000_000
 """A confidence of 1.0, in millionths."""
 
+DOCUMENTED = "documented"
+ADAPTIVE = "adaptive"
+GRADUATIONS = (DOCUMENTED, ADAPTIVE)
+"""Rules by which an item graduates."""
+
 _DECIMALS = 6
 _LARGEST_COUNT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The six settings of a dataset; counts in votes, shares in millionths."""
+    """The settings of a dataset; counts in votes, shares in millionths."""
 
     consensus_threshold: int = 3
     revalidation_min_total_votes: int = 15
@@ -27,6 +35,10 @@ class Policy:
     revalidation_confidence_threshold: int = 600_000
     revalidation_delta: int = 50_000
     revalidation_min_votes: int = 3
+    graduation: str = DOCUMENTED
+    adaptive_target_probability: int = 950_000
+    adaptive_min_votes: int = 5
+    adaptive_max_votes: int = 30
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -50,6 +62,18 @@ class Policy:
                 f"{decimal_text(self.revalidation_confidence_threshold)}) must be below "
                 f"REVALIDATION_EXIT_CONFIDENCE ({decimal_text(self.revalidation_exit_confidence)})"
             )
+        if self.graduation not in GRADUATIONS:
+            raise BadInputError(f"GRADUATION must be {' or '.join(GRADUATIONS)}, not {self.graduation!r}")
+        if self.adaptive_max_votes < self.adaptive_min_votes:
+            raise BadInputError(
+                f"ADAPTIVE_MAX_VOTES ({self.adaptive_max_votes}) must not be below ADAPTIVE_MIN_VOTES"
+                f" ({self.adaptive_min_votes})"
+            )
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the calibrated probability decides when an item graduates."""
+        return self.graduation == ADAPTIVE
 
     def replaced(self, settings: Mapping[str, object]) -> "Policy":
         """This policy with some settings changed; values as text or numbers, names in any case.
@@ -61,25 +85,49 @@ class Policy:
         for name, value in settings.items():
             key = name.lower()
             if key not in values:
-                raise BadInputError(f"{name} is not a setting; the settings are {', '.join(SETTINGS)}")
-            values[key] = _count(name, value) if key in _COUNTS else millionths(name, value)
+                raise BadInputError(f"{name} is not a setting; the settings are {', '.join(ALL_SETTINGS)}")
+            if key in _SHARES:
+                values[key] = millionths(name, value)
+            else:
+                values[key] = _count(name, value) if key in _COUNTS else str(value).strip().lower()
         return Policy(**values)
 
-    def settings(self) -> dict[str, str]:
-        """The six settings as they are written: name in capitals, shortest decimal."""
+    def settings(self, *, whole: bool = False) -> dict[str, str]:
+        """The settings as they are written: name in capitals, shortest decimal.
+
+        The documented rule's six; the others too under adaptive graduation, where they differ from their
+        defaults, or if the whole is asked for.
+        """
         return {
             field.name.upper(): (
-                str(getattr(self, field.name))
-                if field.name in _COUNTS
-                else decimal_text(getattr(self, field.name))
+                decimal_text(getattr(self, field.name))
+                if field.name in _SHARES
+                else str(getattr(self, field.name))
             )
             for field in fields(self)
+            if whole
+            or self.is_adaptive
+            or field.name.upper() in SETTINGS
+            or getattr(self, field.name) != field.default
         }
 
 
-_COUNTS = ("consensus_threshold", "revalidation_min_total_votes", "revalidation_min_votes")
-_SHARES = ("revalidation_exit_confidence", "revalidation_confidence_threshold", "revalidation_delta")
-SETTINGS = tuple(field.name.upper() for field in fields(Policy))
+_COUNTS = (
+    "consensus_threshold",
+    "revalidation_min_total_votes",
+    "revalidation_min_votes",
+    "adaptive_min_votes",
+    "adaptive_max_votes",
+)
+_SHARES = (
+    "revalidation_exit_confidence",
+    "revalidation_confidence_threshold",
+    "revalidation_delta",
+    "adaptive_target_probability",
+)
+ALL_SETTINGS = tuple(field.name.upper() for field in fields(Policy))
+SETTINGS = ALL_SETTINGS[:6]
+"""The documented rule's."""
 
 
 def decimal_text(millionths: int) -> str:

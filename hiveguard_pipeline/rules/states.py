@@ -15,11 +15,17 @@ class State(IntEnum):
 
 
 class Kind(IntEnum):
-    """What wrote a row of the ledger."""
+    """What wrote a row of the ledger.
+
+    ADAPTIVE: votes judged by the calibrated probability. SETTLED: an item that was to go to a person, decided
+    from all its votes under a newer calibration.
+    """
 
     FIRST_PASS = 0
     REVALIDATION = 1
     REVIEW = 2
+    ADAPTIVE = 3
+    SETTLED = 4
 
 
 STATES = tuple(state.name.lower() for state in State)

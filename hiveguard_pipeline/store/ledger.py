@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from hiveguard_pipeline.rules.adaptive import AdaptiveLedger
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE
-from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
+from hiveguard_pipeline.rules.states import KINDS, STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append
 from hiveguard_pipeline.store.database import Database
@@ -73,8 +74,8 @@ def apply_votes(
         since = None if everything else progress.folded_through
         count = gather_work(connection, dataset, since, horizon)
         done = Applied(horizon=horizon, policy_id=recorded.policy_id, items_read=count)
-        for part in fold_work(connection, count, horizon, recorded):
-            _write(connection, dataset, recorded, part, run_id, done)
+        for part in fold_work(connection, dataset, count, recorded):
+            write_part(connection, dataset, recorded, part, run_id, done)
             if report:
                 report(min(part.first + len(part.folded.applied), count), count)
         connection.execute(t.recheck_items.delete().where(t.recheck_items.c.dataset_id == dataset.dataset_id))
@@ -85,7 +86,7 @@ def apply_votes(
     return done
 
 
-def _write(
+def write_part(
     connection: sa.Connection,
     dataset: Dataset,
     recorded: RecordedPolicy,
@@ -93,6 +94,7 @@ def _write(
     run_id: str,
     done: Applied,
 ) -> None:
+    """Write ledger rows, labels and watermarks of folded items, and add to what was done."""
     ledger, after, work = part.folded.ledger, part.folded.items, part.work
     done.votes_read += len(part.vote_ids)
     if not len(ledger):
@@ -100,6 +102,8 @@ def _write(
     moment = now_text()
     rows = len(ledger)
     last_votes = part.vote_ids[ledger.last]
+    none_taken = ledger.first > ledger.last
+    first_votes = part.vote_ids[np.minimum(ledger.first, len(part.vote_ids) - 1)]
     before = ledger.confidence_before
     append(
         connection,
@@ -109,8 +113,8 @@ def _write(
             "policy_id": np.full(rows, recorded.policy_id),
             "generation": work["generation"][ledger.item],
             "kind": _words(KINDS, ledger.kind),
-            "first_vote_id": part.vote_ids[ledger.first],
-            "last_vote_id": last_votes,
+            "first_vote_id": pa.array(first_votes, mask=none_taken),
+            "last_vote_id": pa.array(last_votes, mask=none_taken),
             "agree": ledger.agree,
             "disagree": ledger.disagree,
             "label": part.answers.take(pa.array(ledger.label)),
@@ -119,14 +123,15 @@ def _write(
             "state_after": _words(STATES, ledger.state_after),
             "run_id": _constant(run_id, rows),
             "applied_at": _constant(moment, rows),
+            **_by_probability(part),
         },
     )
     # The last ledger row of an item says where it stands now.
     final = np.flatnonzero(np.append(ledger.item[1:] != ledger.item[:-1], True))
     item = ledger.item[final]
     opened = np.zeros(len(part.folded.applied), dtype=np.int64)
-    first_pass = ledger.kind == Kind.FIRST_PASS
-    opened[ledger.item[first_pass]] = last_votes[first_pass]
+    opens = ledger.opens
+    opened[ledger.item[opens]] = last_votes[opens]
     epochs = work["revalidation_epochs"][item] + (after.state[item] == State.GRADUATED)
     upsert_labels(
         connection,
@@ -144,14 +149,26 @@ def _write(
             "applied_through": last_votes[final],
             "completed_by": opened[item],
             "updated_at": _constant(moment, len(item)),
+            **({"probability": ledger.probability[final]} if isinstance(ledger, AdaptiveLedger) else {}),
         },
     )
     done.votes_applied += int(part.folded.applied.sum())
-    done.first_passes += int(first_pass.sum())
-    done.batches += int(rows - first_pass.sum())
+    done.first_passes += int(opens.sum())
+    done.batches += int(rows - opens.sum())
     done.states.update(
         dict(zip(STATES, np.bincount(after.state[item], minlength=len(STATES)).tolist(), strict=True))
     )
+
+
+def _by_probability(part: Part) -> dict[str, Any]:
+    """The columns that only rows have which a probability decided."""
+    ledger = part.folded.ledger
+    if not isinstance(ledger, AdaptiveLedger):
+        return {}
+    return {
+        "probability": ledger.probability,
+        "calibration_id": np.full(len(ledger), part.calibration_id),
+    }
 
 
 def upsert_labels(connection: sa.Connection, dataset: Dataset, columns: dict[str, Any]) -> None:
@@ -163,7 +180,7 @@ def upsert_labels(connection: sa.Connection, dataset: Dataset, columns: dict[str
         sa.text(
             f"CREATE TEMPORARY TABLE folded (item_id {uuid_type}, label text, confidence int, state text,"
             " vote_count int, revalidation_vote_count int, revalidation_epochs int, policy_id bigint,"
-            " generation int, applied_through bigint, completed_by bigint, updated_at "
+            " generation int, applied_through bigint, completed_by bigint, probability int, updated_at "
             + ("text)" if sqlite else "timestamptz)")
         )
     )
@@ -192,6 +209,15 @@ def record_progress(
     recorded: RecordedPolicy,
 ) -> int:
     """Note how far this run has read; returns the dataset's newest ledger row."""
+    return _note(connection, dataset, position_before, folded_through=horizon, policy_id=recorded.policy_id)
+
+
+def record_position(connection: sa.Connection, dataset: Dataset, position_before: int) -> int:
+    """Note the dataset's newest ledger row, and that alone; returns it."""
+    return _note(connection, dataset, position_before)
+
+
+def _note(connection: sa.Connection, dataset: Dataset, position_before: int, **progress: int) -> int:
     newest = connection.execute(
         sa.text(
             "SELECT max(b.batch_id) FROM batches b WHERE b.batch_id > :before AND EXISTS"
@@ -203,12 +229,7 @@ def record_progress(
     connection.execute(
         t.dataset_progress.update()
         .where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
-        .values(
-            folded_through=horizon,
-            policy_id=recorded.policy_id,
-            ledger_position=position,
-            updated_at=now_text(),
-        )
+        .values(ledger_position=position, updated_at=now_text(), **progress)
     )
     return position
 

@@ -160,6 +160,11 @@ policies = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    # Nullable, since SQLite adds no other column to rows that are there; never null.
+    sa.Column("graduation", sa.Text),
+    sa.Column("adaptive_target_probability", sa.Integer),
+    sa.Column("adaptive_min_votes", sa.Integer),
+    sa.Column("adaptive_max_votes", sa.Integer),
     sqlite_autoincrement=True,
 )
 
@@ -180,6 +185,7 @@ labels = sa.Table(
     sa.Column("applied_through", Big, nullable=False),
     sa.Column("created_at", UtcTime),
     sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Column("probability", sa.Integer),
     # Nothing that a batch changes is in an index.
     sa.Index(None, "dataset_id"),
     sqlite_with_rowid=False,
@@ -220,6 +226,8 @@ batches = sa.Table(
     sa.Column("review_id", Big),
     sa.Column("run_id", sa.Text),
     sa.Column("applied_at", UtcTime, nullable=False),
+    sa.Column("probability", sa.Integer),
+    sa.Column("calibration_id", Big),
     sa.Index(None, "item_id", "batch_id"),
     sqlite_autoincrement=True,
 )
@@ -262,9 +270,27 @@ exclusions = sa.Table(
     sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("undone_by", Big, sa.ForeignKey("exclusions.exclusion_id")),
+    sa.Column("undone_by", Big, sa.ForeignKey("exclusions.exclusion_id"), index=True),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index(None, "dataset_id", "solver_id"),
+    sqlite_autoincrement=True,
+)
+
+calibrations = sa.Table(
+    "calibrations",
+    metadata,
+    _key("calibration_id"),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    sa.Column("horizon", Big, nullable=False),
+    sa.Column("votes", Big, nullable=False),
+    sa.Column("solvers", Big, nullable=False),
+    sa.Column("gold_items", Big, nullable=False),
+    sa.Column("calibration_error", sa.Integer),
+    sa.Column("brier_score", sa.Integer),
+    sa.Column("fit", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
     sqlite_autoincrement=True,
+    comment="what solvers and probabilities rest on: a fit to the votes up to horizon; never changed",
 )
 
 dataset_progress = sa.Table(
@@ -287,15 +313,27 @@ recheck_items = sa.Table(
 )
 
 VIEWS = {
+    "active_exclusions": """
+        SELECT e.exclusion_id, e.solver_id, e.dataset_id, e.reason, e.actor, e.created_at
+        FROM exclusions e
+        WHERE e.undone_by IS NULL
+          AND NOT EXISTS (SELECT 1 FROM exclusions u WHERE u.undone_by = e.exclusion_id)
+    """,
     "vote_status": """
-        SELECT v.vote_id, v.item_id, v.solver_id, v.answer, v.duration_ms, v.created_at,
-               v.vote_id <= coalesce(l.applied_through, 0) AS processed,
-               CASE WHEN v.vote_id <= l.applied_through THEN (
+        SELECT v.vote_id, v.item_id, v.solver_id, v.answer, v.duration_ms, v.created_at, v.excluded,
+               v.vote_id <= coalesce(l.applied_through, 0) AND NOT v.excluded AS processed,
+               CASE WHEN v.vote_id <= l.applied_through AND NOT v.excluded THEN (
                    SELECT max(b.batch_id) FROM batches b
                    WHERE b.item_id = v.item_id AND b.generation = l.generation
                      AND b.first_vote_id <= v.vote_id AND b.last_vote_id >= v.vote_id
                ) END AS batch_id
-        FROM votes v LEFT JOIN labels l ON l.item_id = v.item_id
+        FROM (
+            SELECT w.vote_id, w.item_id, w.solver_id, w.answer, w.duration_ms, w.created_at, EXISTS (
+                SELECT 1 FROM active_exclusions e JOIN items i ON i.dataset_id = e.dataset_id
+                WHERE i.item_id = w.item_id AND e.solver_id = w.solver_id
+            ) AS excluded
+            FROM votes w
+        ) v LEFT JOIN labels l ON l.item_id = v.item_id
     """,
     "item_status": """
         SELECT i.item_id, i.dataset_id, i.external_id, i.data_ref, i.modality, i.gold_label,
@@ -316,12 +354,32 @@ VIEWS = {
         FROM labels l JOIN items i ON i.item_id = l.item_id
         WHERE l.state IN ('in_revalidation', 'graduated')
     """,
-    "active_exclusions": """
-        SELECT e.exclusion_id, e.solver_id, e.dataset_id, e.reason, e.actor, e.created_at
-        FROM exclusions e
-        WHERE e.undone_by IS NULL
-          AND NOT EXISTS (SELECT 1 FROM exclusions u WHERE u.undone_by = e.exclusion_id)
+    "vote_counts": """
+        SELECT d.dataset_id,
+               (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
+                WHERE i.dataset_id = d.dataset_id)
+               + (SELECT count(*) FROM quarantined_votes q WHERE q.dataset_id = d.dataset_id) AS received,
+               (SELECT coalesce(sum(l.vote_count + l.revalidation_vote_count), 0) FROM labels l
+                WHERE l.dataset_id = d.dataset_id) AS applied,
+               (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
+                LEFT JOIN labels l ON l.item_id = v.item_id
+                WHERE i.dataset_id = d.dataset_id AND v.vote_id > coalesce(l.applied_through, 0)
+                  AND NOT EXISTS (SELECT 1 FROM active_exclusions e
+                                  WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id)
+               ) AS unprocessed,
+               (SELECT count(*) FROM quarantined_votes q WHERE q.dataset_id = d.dataset_id) AS quarantined,
+               CASE WHEN EXISTS (SELECT 1 FROM active_exclusions a WHERE a.dataset_id = d.dataset_id) THEN
+                   (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
+                    WHERE i.dataset_id = d.dataset_id)
+                   - (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
+                      WHERE i.dataset_id = d.dataset_id
+                        AND NOT EXISTS (SELECT 1 FROM active_exclusions e
+                                        WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id))
+               ELSE 0 END AS excluded
+        FROM datasets d
     """,
 }
-"""What people and checks read: each vote with its batch, each item with its state, the usable labels, the
-solvers whose votes do not count."""
+"""What people and checks read, each after those that it reads: the solvers whose votes do not count, each
+vote with its batch, each item with its state, the usable labels, and the votes of each dataset (received =
+applied + unprocessed + quarantined + excluded, the applied from the labels and the others from the votes:
+two sources that must agree)."""

@@ -12,17 +12,25 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from hiveguard_pipeline.rules.arithmetic import Integers
+from hiveguard_pipeline.rules.adaptive import AdaptivelyFolded
+from hiveguard_pipeline.rules.arithmetic import Integers, Mask
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes
 from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.store.adaptive_work import (
+    current_fit,
+    fold_by_probability,
+    left_to_people,
+    only_rows,
+)
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.datasets import Dataset, RecordedPolicy, current_policy
+from hiveguard_pipeline.store.exclusions import counted
 
 ITEMS_AT_ONCE = 200_000
 """Items that are folded together; bounds the memory of a run."""
 
-_WORK_COLUMNS = {
+WORK_COLUMNS = {
     "item_id": str,
     "label": str,
     "confidence": int,
@@ -42,7 +50,7 @@ def would_write(connection: sa.Connection, dataset: Dataset, since: int | None, 
     """
     recorded = current_policy(connection, dataset)
     count = gather_work(connection, dataset, since, horizon)
-    due = any(len(part.folded.ledger) for part in fold_work(connection, count, horizon, recorded))
+    due = any(len(part.folded.ledger) for part in fold_work(connection, dataset, count, recorded))
     drop_work(connection)
     return due
 
@@ -50,47 +58,68 @@ def would_write(connection: sa.Connection, dataset: Dataset, since: int | None, 
 def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, horizon: int) -> int:
     """Fill the temporary table `work` with the items of the pool to look at; returns how many.
 
-    Rows are numbered n = 0, 1, ... in item_id order.
+    Votes of excluded solvers make no item worth a look.
     """
-    key = "INTEGER PRIMARY KEY" if connection.dialect.name == "sqlite" else "bigint PRIMARY KEY"
-    connection.execute(sa.text("DROP TABLE IF EXISTS work"))
-    uuid_type = "TEXT" if connection.dialect.name == "sqlite" else "uuid"
-    connection.execute(
-        sa.text(
-            f"CREATE TEMPORARY TABLE work (n {key}, item_id {uuid_type} NOT NULL, label text, confidence int,"
-            " state int, vote_count int, revalidation_vote_count int, revalidation_epochs int,"
-            " applied_through bigint, generation int)"
-        )
-    )
+    only = counted(connection, dataset)
     if since is None:
         chosen = "items i"
         looked_at = (
             "EXISTS (SELECT 1 FROM votes v WHERE v.item_id = i.item_id AND v.vote_id <= :horizon"
-            " AND v.vote_id > coalesce(l.applied_through, 0))"
+            f" AND v.vote_id > coalesce(l.applied_through, 0){only})"
         )
     else:
         chosen = (
-            "(SELECT item_id FROM votes WHERE vote_id > :since AND vote_id <= :horizon"
+            f"(SELECT v.item_id FROM votes v WHERE v.vote_id > :since AND v.vote_id <= :horizon{only}"
             " UNION SELECT item_id FROM recheck_items WHERE dataset_id = :dataset) chosen"
             " JOIN items i ON i.item_id = chosen.item_id"
         )
         looked_at = "true"
-    labelled = STATES[State.IN_REVALIDATION]
+    return fill_work(
+        connection,
+        ":horizon",
+        f"{chosen} LEFT JOIN labels l ON l.item_id = i.item_id"
+        f" WHERE i.dataset_id = :dataset AND i.gold_label IS NULL AND {looked_at}",
+        {"dataset": dataset.dataset_id, "horizon": horizon} | ({} if since is None else {"since": since}),
+    )
+
+
+def fill_work(
+    connection: sa.Connection,
+    through: str,
+    chosen: str,
+    parameters: dict[str, Any],
+    states: tuple[State, ...] = (State.UNLABELED, State.IN_REVALIDATION),
+) -> int:
+    """Make the temporary table `work` of those items i with labels l that are in the pool, or in `states`.
+
+    chosen: SQL from FROM to WHERE. through: SQL for the newest vote of an item to look at. Rows are
+    numbered n = 0, 1, ... in item_id order; returns how many there are.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    connection.execute(sa.text("DROP TABLE IF EXISTS work"))
+    connection.execute(
+        sa.text(
+            f"CREATE TEMPORARY TABLE work (n {'INTEGER' if sqlite else 'bigint'} PRIMARY KEY,"
+            f" item_id {'TEXT' if sqlite else 'uuid'} NOT NULL, label text, confidence int,"
+            " state int, vote_count int, revalidation_vote_count int, revalidation_epochs int,"
+            " applied_through bigint, generation int, through bigint)"
+        )
+    )
+    code = "".join(f" WHEN '{STATES[state]}' THEN {int(state)}" for state in states)
+    words = ", ".join(f"'{STATES[state]}'" for state in states)
+    state = f"coalesce(l.state, '{STATES[State.UNLABELED]}')"
     connection.execute(
         sa.text(
             "INSERT INTO work SELECT row_number() OVER (ORDER BY i.item_id) - 1, i.item_id, l.label,"
             f" coalesce(l.confidence, {NO_CONFIDENCE}),"
-            f" CASE WHEN l.state = '{labelled}' THEN {int(State.IN_REVALIDATION)}"
-            f" ELSE {int(State.UNLABELED)} END,"
+            f" CASE {state}{code} END,"
             " coalesce(l.vote_count, 0), coalesce(l.revalidation_vote_count, 0),"
-            " coalesce(l.revalidation_epochs, 0), coalesce(l.applied_through, 0), coalesce(l.generation, 1)"
-            f" FROM {chosen} LEFT JOIN labels l ON l.item_id = i.item_id"
-            " WHERE i.dataset_id = :dataset AND i.gold_label IS NULL"
-            f" AND coalesce(l.state, 'unlabeled') IN ('unlabeled', '{labelled}') AND {looked_at}"
+            " coalesce(l.revalidation_epochs, 0), coalesce(l.applied_through, 0), coalesce(l.generation, 1),"
+            f" {through} FROM {chosen} AND {state} IN ({words})"
         ),
-        {"dataset": dataset.dataset_id, "horizon": horizon} | ({} if since is None else {"since": since}),
+        parameters,
     )
-    if connection.dialect.name != "sqlite":
+    if not sqlite:
         connection.execute(sa.text("ANALYZE work"))
     return int(connection.execute(sa.text("SELECT count(*) FROM work")).scalar_one())
 
@@ -102,38 +131,70 @@ def drop_work(connection: sa.Connection) -> None:
 
 @dataclass(slots=True)
 class Part:
-    """Some items of the work, their unprocessed votes, and what the rules made of them."""
+    """Some items of the work, votes of theirs, and what the rules made of them.
+
+    calibration_id: the calibration by which a probability decided; None under the documented rule.
+    """
 
     first: int
     work: Columns
     vote_ids: Any
     answers: Any
-    folded: Folded
+    folded: Folded | AdaptivelyFolded
+    calibration_id: int | None = None
 
 
 def fold_work(
-    connection: sa.Connection, count: int, horizon: int, recorded: RecordedPolicy
+    connection: sa.Connection, dataset: Dataset, count: int, recorded: RecordedPolicy
 ) -> Iterator[Part]:
-    """Fold the items of `work` under a policy, some at a time."""
+    """Fold the items of `work` under a policy, some at a time; the votes of excluded solvers are left out.
+
+    Raises BadInputError if probability decides and the dataset has no calibration.
+    """
+    only = counted(connection, dataset)
+    calibration = current_fit(connection, dataset) if recorded.policy.is_adaptive and count else None
     for first in range(0, count, ITEMS_AT_ONCE):
         window = {"first": first, "end": first + ITEMS_AT_ONCE}
         work = read_columns(
             connection,
-            f"SELECT {', '.join(_WORK_COLUMNS)} FROM work WHERE n >= :first AND n < :end ORDER BY n",
+            f"SELECT {', '.join(WORK_COLUMNS)} FROM work WHERE n >= :first AND n < :end ORDER BY n",
             window,
-            _WORK_COLUMNS,
+            WORK_COLUMNS,
         )
+        parameters = window | ({"dataset": dataset.dataset_id} if only else {})
+        if calibration is not None:
+            calibration_id, fit = calibration
+            decided = left_to_people(connection, window, len(work["state"]))
+            mine, vote_ids, folded = fold_by_probability(
+                connection, parameters, work, ~decided, only, fit, recorded
+            )
+            yield Part(first, mine, vote_ids, pa.array(fit.classes, type=pa.string()), folded, calibration_id)
+            if not decided.any():
+                continue
         # CROSS JOIN keeps SQLite's loop order: from the few items to their votes by index.
         joined = "CROSS JOIN votes v ON" if connection.dialect.name == "sqlite" else "JOIN votes v ON"
         votes = read_columns(
             connection,
             f"SELECT w.n, v.vote_id, v.answer FROM work w {joined}"
-            " v.item_id = w.item_id AND v.vote_id > w.applied_through AND v.vote_id <= :horizon"
-            " WHERE w.n >= :first AND w.n < :end",
-            window | {"horizon": horizon},
+            " v.item_id = w.item_id AND v.vote_id > w.applied_through AND v.vote_id <= w.through"
+            f" WHERE w.n >= :first AND w.n < :end{only}",
+            parameters,
             {"n": int, "vote_id": int, "answer": str},
         )
+        if calibration is not None:
+            work, votes = _left_to_people(work, votes, decided, first)
         yield _fold_part(first, work, votes, recorded)
+
+
+def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) -> tuple[Columns, Columns]:
+    """The decided items of a window and their votes, numbered anew from `first`."""
+    own = np.flatnonzero(decided[votes["n"] - first])
+    place = np.cumsum(decided) - 1 + first
+    return only_rows(work, decided), {
+        "n": place[votes["n"][own] - first],
+        "vote_id": votes["vote_id"][own],
+        "answer": votes["answer"].take(pa.array(own)),
+    }
 
 
 def _fold_part(first: int, work: Columns, votes: Columns, recorded: RecordedPolicy) -> Part:

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from hiveguard_pipeline.expectations import EXPECTATIONS, Judgement, judge_labels
+from hiveguard_pipeline.retraction import exclude
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset, set_policy
@@ -110,6 +111,13 @@ def test_a_lost_vote_is_found(labelled: Database, dataset: Dataset) -> None:
     assert failed(judge_labels(labelled, dataset)) == {"votes_are_accounted_for"}
 
 
+def test_votes_of_an_excluded_solver_are_accounted_for(labelled: Database, dataset: Dataset) -> None:
+    exclude(labelled, "animals", ["solver-4"], actor="lead", reason="a test")
+    assert failed(judge_labels(labelled, dataset)) == set()
+    change(labelled, "DELETE FROM exclusions")
+    assert failed(judge_labels(labelled, dataset)) == {"votes_are_accounted_for"}
+
+
 def test_each_label_is_judged_by_the_policy_that_made_it(labelled: Database, dataset: Dataset) -> None:
     set_policy(
         labelled,
@@ -140,8 +148,8 @@ def test_a_dataset_without_labels_passes(database: Database, dataset: Dataset) -
 def test_a_broken_database_raises_instead_of_passing(
     table: str, labelled: Database, dataset: Dataset
 ) -> None:
-    if table == "labels" or labelled.is_sqlite:
-        for view in ("finalized_labels", "item_status", "vote_status"):
+    if table != "policies" or labelled.is_sqlite:
+        for view in ("finalized_labels", "item_status", "vote_status", "vote_counts"):
             change(labelled, f"DROP VIEW {view}")
     change(labelled, f"ALTER TABLE {table} RENAME TO away")
     with pytest.raises(Exception, match="(?i)" + ("finalized_labels|" + table)):

@@ -30,6 +30,7 @@ GROUPS = {
         "recounted_labels",
     },
     "pool": {"challenge_pool", "review_queue"},
+    "quality": {"label_agreement", "label_probabilities", "posteriors", "solver_quality"},
 }
 
 LINEAGE = {
@@ -38,11 +39,15 @@ LINEAGE = {
     "quarantined_votes": {"votes"},
     "consensus_labels": {"items", "votes"},
     "revalidation_state": {"consensus_labels", "votes"},
-    "finalized_labels": {"revalidation_state", "items"},
+    "finalized_labels": {"revalidation_state", "label_probabilities", "items"},
     "training_export": {"finalized_labels"},
     "recounted_labels": {"items", "votes"},
     "challenge_pool": {"revalidation_state", "items"},
     "review_queue": {"revalidation_state"},
+    "label_agreement": {"items", "votes"},
+    "label_probabilities": {"revalidation_state", "items", "votes"},
+    "solver_quality": {"items", "votes"},
+    "posteriors": {"items", "votes"},
 }
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -145,6 +150,7 @@ def test_sensors_and_schedule_start_running() -> None:
     assert sensors == {
         "unprocessed_votes_sensor": dg.DefaultSensorStatus.RUNNING,
         "datasets_sensor": dg.DefaultSensorStatus.RUNNING,
+        "quality_sensor": dg.DefaultSensorStatus.RUNNING,
     }
     assert schedules == {"nightly_labels_schedule": dg.DefaultScheduleStatus.RUNNING}
 
@@ -164,19 +170,28 @@ def test_the_batch_job_holds_two_assets_and_no_check() -> None:
     assert not layer.asset_graph.asset_check_keys
 
 
-def test_the_batch_job_runs_in_process() -> None:
-    assert defs.resolve_job_def("label_batch_job").executor_def.name == "in_process"
+@pytest.mark.parametrize("name", ["label_batch_job", "quality_job"])
+def test_jobs_that_sensors_start_run_in_process(name: str) -> None:
+    assert defs.resolve_job_def(name).executor_def.name == "in_process"
+
+
+def test_the_quality_job_holds_its_group_and_no_other_asset() -> None:
+    layer = defs.resolve_job_def("quality_job").asset_layer
+    assert {key.to_user_string() for key in layer.selected_asset_keys} == GROUPS["quality"]
 
 
 def test_the_nightly_job_holds_every_check_and_every_asset_but_the_recount() -> None:
     layer = defs.resolve_job_def("nightly_labels_job").asset_layer
     selected = {key.to_user_string() for key in layer.selected_asset_keys}
     assert selected >= set(LINEAGE) - {"items", "votes", "recounted_labels"}
-    assert {key.name for key in layer.asset_graph.asset_check_keys} == {e.name for e in EXPECTATIONS}
+    assert {key.name for key in layer.asset_graph.asset_check_keys} == {e.name for e in EXPECTATIONS} | {
+        "agreement_is_sufficient",
+        "probabilities_are_calibrated",
+    }
 
 
 def test_all_jobs_report_failures() -> None:
-    for name in ("label_batch_job", "nightly_labels_job", "recount_job"):
+    for name in ("label_batch_job", "nightly_labels_job", "quality_job", "recount_job"):
         assert {hook.name for hook in defs.resolve_job_def(name).hook_defs} == {"report_failure"}
 
 
@@ -189,7 +204,8 @@ def test_every_check_stands_on_the_finalized_labels_and_blocks_the_export() -> N
 
 def _as_recorded() -> dict[str, Any]:
     repository = defs.get_repository_def()
-    checks = [spec for checks in defs.asset_checks or [] for spec in checks.check_specs]
+    beside = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    checks = [spec for checks in [*(defs.asset_checks or []), *beside] for spec in checks.check_specs]
     assets = {
         name: {
             "group": spec.group_name,

@@ -55,10 +55,11 @@ def test_a_silence_that_is_set_shorter_is_kept_to(
     assert status_of(sensor.instance, run) == Status.FAILURE
 
 
+@pytest.mark.parametrize("job", ["nightly_labels_job", "quality_job"])
 def test_a_dead_run_is_reported_where_no_vote_is_due_too(
-    dataset: Dataset, sensor: Ticking, later: SimpleNamespace
+    job: str, dataset: Dataset, sensor: Ticking, later: SimpleNamespace
 ) -> None:
-    run = start(sensor, Status.STARTED, job="nightly_labels_job")
+    run = start(sensor, Status.STARTED, job=job)
     later.seconds = 605
     assert sensor.requests() == []
     assert status_of(sensor.instance, run) == Status.FAILURE

@@ -35,6 +35,7 @@ class Entry:
     decision: int = 0
     undone: bool = False
     restores: int = -1
+    restates_through: int = -1
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The six settings: what is taken, what is refused, and how they are written."""
+"""The settings: what is taken, what is refused, and how they are written."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.rules.policy import ONE, SETTINGS, Policy, decimal_text
+from hiveguard_pipeline.rules.policy import ALL_SETTINGS, ONE, SETTINGS, Policy, decimal_text
 
 from .crowds import holds, policies
 
@@ -142,3 +142,23 @@ def test_a_written_confidence_is_exact_and_has_no_needless_digit(millionths: int
     decimals = text.split(".")[1]
     assert decimals == "0" or not decimals.endswith("0")
     assert text == repr(float(text)) or millionths < 100
+
+
+def test_the_settings_of_adaptive_graduation_are_written_where_they_matter() -> None:
+    assert set(Policy().settings(whole=True)) == set(ALL_SETTINGS)
+    adaptive = Policy().replaced({"GRADUATION": "Adaptive", "ADAPTIVE_TARGET_PROBABILITY": "0.9"})
+    assert adaptive.is_adaptive
+    assert adaptive.settings() == Policy().settings() | {
+        "GRADUATION": "adaptive",
+        "ADAPTIVE_TARGET_PROBABILITY": "0.9",
+        "ADAPTIVE_MIN_VOTES": "5",
+        "ADAPTIVE_MAX_VOTES": "30",
+    }
+    assert "ADAPTIVE_MIN_VOTES" in Policy(adaptive_min_votes=4).settings()
+
+
+def test_a_graduation_that_there_is_not_is_refused() -> None:
+    with pytest.raises(BadInputError, match="GRADUATION must be documented or adaptive, not 'fast'"):
+        Policy().replaced({"GRADUATION": "fast"})
+    with pytest.raises(BadInputError, match=r"ADAPTIVE_MAX_VOTES \(4\) must not be below"):
+        Policy().replaced({"ADAPTIVE_MAX_VOTES": 4})

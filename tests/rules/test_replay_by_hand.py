@@ -238,3 +238,54 @@ def test_differences_name_the_rows_that_do_not_follow() -> None:
     _, differences = replay(votes, vote_ids, history(table.entries), table.policies)
     (miscounted,) = [it.rows for it in differences if it.reason == "miscounts the votes that agree"]
     assert miscounted.tolist() == [1]
+
+
+def opening(through: int = 3, **values: int) -> Entry:
+    """The first row of a generation: a relabel to 0 that was taken on the votes up to `through`."""
+    shared = {"decision": DECISIONS.index("relabel"), "restates_through": through}
+    row = a_row(Kind.REVIEW, 1, 3, 2, 1, confidence_after=666_667)
+    return replace(row, **shared | values)  # type: ignore[arg-type]
+
+
+def test_a_generation_may_open_with_a_decision_of_an_earlier_one() -> None:
+    later = a_row(Kind.REVALIDATION, 4, 6, 3, 0, confidence_before=666_667, confidence_after=816_667)
+    assert forged([0, 0, 1, 0, 0, 0], opening(), later) == []
+    assert forged([0, 0, 1], opening(decision=DECISIONS.index("confirm"))) == []
+    discarded = {"decision": DECISIONS.index("discard"), "state_after": State.DISCARDED}
+    assert forged([0, 0, 1], opening(**discarded)) == []
+    # The votes that it was taken on have ids up to 3: as many as are left of them count.
+    nothing = {"first_vote_id": NO_VOTE, "last_vote_id": NO_VOTE, "agree": 0, "disagree": 0}
+    assert forged([], opening(**nothing, confidence_after=600_000)) == []
+    unlabeled = {**nothing, **discarded, "label": -1, "confidence_after": -1, "restates_through": 0}
+    assert forged([0, 0, 1], opening(**unlabeled)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"restates_through": 2},
+        {"restates_through": 4},
+        {"restates_through": -1, "decision": DECISIONS.index("discard"), "state_after": State.DISCARDED},
+        {"agree": 3, "disagree": 0},
+        {"confidence_after": 700_000},
+        {"state_after": State.GRADUATED},
+        {"state_after": State.DISCARDED},
+        {"decision": DECISIONS.index("discard")},
+        {"decision": DECISIONS.index("undo")},
+        {"first_vote_id": 2},
+        {"last_vote_id": 4},
+        {"label": 1},
+        {"label": -1},
+        {"confidence_before": 600_000},
+    ],
+)
+def test_an_opening_that_its_votes_do_not_bear_out_is_found(wrong: dict[str, int]) -> None:
+    assert forged([0, 0, 1, 0], opening(**wrong))
+
+
+def test_a_decision_is_restated_only_in_the_first_row() -> None:
+    first = a_row(Kind.FIRST_PASS, 1, 3, 3, 0)
+    again = opening(confidence_before=ONE, confidence_after=ONE, agree=3, disagree=0)
+    again = replace(again, first_vote_id=NO_VOTE, last_vote_id=NO_VOTE)
+    assert forged([0, 0, 0], first, replace(again, restates_through=-1)) == []
+    assert forged([0, 0, 0], first, again)

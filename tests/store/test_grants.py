@@ -78,6 +78,10 @@ def test_a_role_with_the_documented_grants_runs_every_command(
     hiveguard("labels", "correct", flagged[3], "bus", *on, *why)
     hiveguard("policy", "set", "animals", "REVALIDATION_MIN_VOTES=2", "--actor", "a", "--reason", "r")
     hiveguard("run", *on)
+    solver = hiveguard("votes", "export", *on, "--fmt", "csv").splitlines()[1].split(",")[3]
+    hiveguard("solvers", "exclude", solver, *on, "--reason", "r", "--dry-run")
+    hiveguard("solvers", "exclude", solver, *on, "--reason", "r")
+    hiveguard("solvers", "restore", solver, *on, "--reason", "r")
     paths["items"].write_text(
         "external_id,data_ref,modality,gold_label\nimage-00001,https://example.com/1.jpg,image,bus\n"
     )

@@ -68,8 +68,9 @@ def test_the_views_are_those_that_the_tables_module_defines(empty_url: str, tmp_
     with database.read() as connection:
         migrated = {name: _definition(connection, name) for name in sa.inspect(connection).get_view_names()}
     with database.write() as connection:
-        for name, query in VIEWS.items():
+        for name in reversed(VIEWS):
             connection.execute(sa.text(f"DROP VIEW {name}"))
+        for name, query in VIEWS.items():
             connection.execute(sa.text(f"CREATE VIEW {name} AS {query}"))
         defined = {name: _definition(connection, name) for name in VIEWS}
     assert migrated == defined
