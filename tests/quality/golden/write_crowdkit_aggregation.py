@@ -81,7 +81,7 @@ if __name__ == "__main__":
         case(5, 3, "dawid_skene", 30, 0),
         case(6, 4, "dawid_skene", 10, 8),
     ]
-    file = Path(__file__).with_name("crowdkit_aggregation.json"
+    file = Path(__file__).with_name("crowdkit_aggregation.json")
     folders = sorted(found.parent for found in Path(sys.argv[1]).glob("*/votes.csv"))
     written = {
         "crowd-kit": version("crowd-kit"),
