@@ -2,7 +2,8 @@
 
 After each vote from the ADAPTIVE_MIN_VOTES-th on, in order: at ADAPTIVE_TARGET_PROBABILITY the item
 graduates; where not even ADAPTIVE_MAX_VOTES votes could be expected to bring it there it goes to review;
-else it waits for the next vote. (A sequential test in the sense of Wald 1945, Sequential tests of
+else it waits for the next vote. Where the calibration lets no item reach the target, items go to review at
+ADAPTIVE_MAX_VOTES alone. (A sequential test in the sense of Wald 1945, Sequential tests of
 statistical hypotheses, Annals of Mathematical Statistics 16, with the expected course of the votes to come
 in place of his second limit.)
 
@@ -222,7 +223,11 @@ def steps(votes: Votes, evidence: Reals, knowledge: Knowledge, policy: Policy) -
     state = np.full(len(rows), State.IN_REVALIDATION, dtype=np.uint8)
     short = np.flatnonzero((held < policy.adaptive_target_probability) & (many >= policy.adaptive_min_votes))
     best = _expected(likelihood[short], counts[short], many[short], label[short], knowledge, policy)
-    state[short[best < policy.adaptive_target_probability]] = State.NEEDS_REVIEW
+    hopeless = best < policy.adaptive_target_probability
+    # A target that no votes reach under this calibration says nothing of an item: it waits for a better one.
+    if not _within_reach(knowledge, policy):
+        hopeless = many[short] >= policy.adaptive_max_votes
+    state[short[hopeless]] = State.NEEDS_REVIEW
     state[held >= policy.adaptive_target_probability] = State.GRADUATED
     state[many < policy.adaptive_min_votes] = State.UNLABELED
     return Steps(label, held, agree, share(agree, many), state)
@@ -241,6 +246,15 @@ def _expected(
         opinions(likelihood + coming @ knowledge.log_pooled, knowledge.log_prior, counts + coming)
     )
     return np.asarray(np.rint(probability[np.arange(len(label)), label] * ONE).astype(np.int64))
+
+
+def _within_reach(knowledge: Knowledge, policy: Policy) -> bool:
+    """Whether ADAPTIVE_MAX_VOTES votes that all agree would bring an item of any class to the target."""
+    classes = len(knowledge.log_prior)
+    counts = np.eye(classes) * policy.adaptive_max_votes
+    agreed = opinions(counts @ knowledge.log_pooled, knowledge.log_prior, counts)
+    _, probability = knowledge.calibrator.likeliest(agreed)
+    return bool(np.rint(probability.max() * ONE) >= policy.adaptive_target_probability)
 
 
 def first_exit(votes: Votes, state: States, begin: Integers) -> Integers:

@@ -6,7 +6,7 @@ from hiveguard_pipeline.store.datasets import get_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema import open_database
 from tests.cli.conftest import Terminal
-from tests.foresight.crowds import put_crowd
+from tests.foresight.crowds import put_crowd, put_measured_crowd
 
 KEPT = "aab" + "abb"  # 0.666667, then 0.616667: kept under a floor of 0.60, not of 0.65
 
@@ -55,6 +55,31 @@ def test_the_command_prints_the_moves_and_one_object(terminal: Terminal) -> None
     assert "0.6 -> 0.65" in shown.stderr
     assert "KEY=VALUE" in terminal.refused(*ask[:-1], "nonsense", code=2)
     assert "is not a setting" in terminal.refused(*ask[:-1], "FLOOR=0.5")
+
+
+def test_adaptive_graduation_can_be_tried_once_there_is_a_calibration(terminal: Terminal) -> None:
+    terminal("datasets", "create", "animals")
+    database = open_database(terminal.environment["HIVEGUARD_DATABASE_URL"])
+    with database.read() as connection:
+        dataset = get_dataset(connection, "animals")
+    put_measured_crowd(database, dataset)
+    ask = ("policy", "simulate", "--dataset", "animals", "--set", "ADAPTIVE_TARGET_PROBABILITY=0.9")
+    assert "without effect while GRADUATION is documented" in terminal(*ask).stderr
+    ask = (*ask, "--set", "GRADUATION=adaptive")
+    assert "`hiveguard quality calibrate --dataset animals`" in terminal.refused(*ask)
+    terminal("quality", "calibrate", "--dataset", "animals")
+    done = terminal(*ask, "--fmt", "json")
+    assert "It knows 640 of the votes that are replayed" in done.stderr
+    whole = json.loads(done.stdout)
+    assert whole["calibration"]["knows_replayed_votes"] == whole["calibration"]["votes"] == 640
+    assert whole["other"]["ADAPTIVE_TARGET_PROBABILITY"] == "0.9"
+    needed = whole["votes_needed"]
+    assert needed["current"]["votes"] == whole["votes_applied"]["current"]
+    assert needed["other"]["an_item"] < 8  # as many as each has
+    assert needed["other"]["graduated"] == whole["exports"]["graduated"]["then"] > 20
+    shown = terminal(*ask)
+    assert "GRADUATION: documented -> adaptive" in shown.stderr
+    assert f"other, adaptive        {needed['other']['items']:>5}" in shown.stdout
 
 
 def test_labels_say_which_policy_made_them(terminal: Terminal) -> None:

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from hiveguard_pipeline.foresight.standing import Recorded
 from hiveguard_pipeline.rules.columns import NO_LABEL, Items
+from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.crowd import NO_DURATION, Crowd
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
-from tests.store.voting import add_items, cast
+from hiveguard_pipeline.store.tables import item_uuid, time_text
+from tests.store.voting import FIRST_VOTE, add_items, cast
 
 Rows = np.ndarray[Any, Any]
 """int64, shape (votes, 3): item, solver, answer, in arrival order."""
@@ -99,3 +101,44 @@ def put_crowd(
             for name in names
         ],
     )
+
+
+SKILLS = (0.97, 0.95, 0.9, 0.9, 0.85, 0.8, 0.75, 0.7, 0.5, 0.5)
+"""How often solvers m0, m1, ... give the true answer of `put_measured_crowd`."""
+
+
+def put_measured_crowd(
+    database: Database, dataset: Dataset, items: int = 80, gold: int = 30, votes: int = 8
+) -> None:
+    """Items that solvers of unequal skill answer in rounds; the first ones are gold."""
+    random = np.random.default_rng(1)
+    truth = random.choice(["no", "yes"], items).tolist()
+    names = [f"item-{number:03d}" for number in range(items)]
+    for label in ("no", "yes"):
+        known = [name for name, true in zip(names[:gold], truth, strict=False) if true == label]
+        add_items(database, dataset, known, gold=label)
+    add_items(database, dataset, names[gold:])
+    asked = [random.permutation(len(SKILLS)) for _ in names]
+    given = []
+    for turn in range(votes):
+        for item in random.permutation(items).tolist():
+            solver = int(asked[item][turn])
+            right = random.random() < SKILLS[solver]
+            wrong = "no" if truth[item] == "yes" else "yes"
+            given.append((names[item], f"m{solver}", truth[item] if right else wrong))
+    put_votes(database, dataset, given)
+
+
+def put_votes(database: Database, dataset: Dataset, given: list[tuple[str, str, str]]) -> None:
+    """Votes as (external_id, solver, answer), in arrival order."""
+    rows = [
+        {
+            "item_id": item_uuid(dataset.name, item),
+            "solver_id": solver,
+            "answer": answer,
+            "created_at": time_text(FIRST_VOTE),
+        }
+        for item, solver, answer in given
+    ]
+    with database.write() as connection:
+        connection.execute(t.votes.insert(), rows)

@@ -7,7 +7,6 @@ import pytest
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.foresight.forecast import curve, forecast
 from hiveguard_pipeline.foresight.outlook import Interval
-from hiveguard_pipeline.foresight.simulate import simulate
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, set_policy
 from hiveguard_pipeline.store.ledger import apply_votes
@@ -102,8 +101,6 @@ def test_a_policy_past_what_is_looked_ahead_is_refused(database: Database, datas
 
 
 def test_another_rule_of_graduation_is_refused(database: Database, dataset: Dataset) -> None:
-    with database.read() as connection, pytest.raises(BadInputError, match="documented rule alone"):
-        simulate(connection, dataset, {"GRADUATION": "adaptive"})
     set_policy(database, dataset.name, {"GRADUATION": "adaptive"}, actor="a", reason="r")
     with database.read() as connection, pytest.raises(BadInputError, match="documented rule alone"):
         forecast(connection, dataset, NOW)

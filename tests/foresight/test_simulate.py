@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.foresight.simulate import compared, simulate, wilson
+from hiveguard_pipeline.foresight.accuracy import wilson
+from hiveguard_pipeline.foresight.simulate import compared, simulate
 from hiveguard_pipeline.foresight.standing import Recorded
 from hiveguard_pipeline.review.decisions import decide
 from hiveguard_pipeline.rules.columns import Items
@@ -50,7 +51,7 @@ POLICIES = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=24), min_size=1, max_size=12),
+    st.lists(st.lists(st.integers(0, 2), max_size=24), min_size=1, max_size=12),
     POLICIES,
     POLICIES,
     st.sets(st.integers(0, 11)),
@@ -59,7 +60,8 @@ POLICIES = st.builds(
 def test_it_counts_what_a_plain_reading_of_the_rules_gives(
     votes: list[list[int]], current: Policy, other: Policy, gold: set[int], decided: set[int]
 ) -> None:
-    rows = np.array([(item, 0, answer) for item, given in enumerate(votes) for answer in given])
+    rows = np.array([(item, 0, answer) for item, given in enumerate(votes) for answer in given], dtype=int)
+    rows = rows.reshape(-1, 3)
     count = len(votes)
     gold &= set(range(count))
     decided &= set(range(count))
@@ -94,6 +96,14 @@ def test_it_counts_what_a_plain_reading_of_the_rules_gives(
     assert (found.applied_now, found.applied_then) == tuple(
         sum(ended[item][2] for item in own) for ended in (now, then)
     )
+    for needed, ended in ((found.needed_now, now), (found.needed_then, then)):
+        taken = [ended[item] for item in own if item not in decided and votes[item]]
+        graduated = [applied for state, _, applied in taken if state == "graduated"]
+        assert (needed.items, needed.graduated) == (len(taken), len(graduated))
+        assert needed.votes == sum(applied for _, _, applied in taken)
+        assert needed.an_item == (pytest.approx(needed.votes / len(taken), abs=1e-4) if taken else None)
+        assert needed.a_graduated == (pytest.approx(np.mean(graduated), abs=1e-4) if graduated else None)
+        assert needed.settled is None
     for export, states in (
         (found.finalized, {"in_revalidation", "graduated"}),
         (found.graduated, {"graduated"}),
@@ -102,6 +112,7 @@ def test_it_counts_what_a_plain_reading_of_the_rules_gives(
         assert (export.now, export.then) == (len(in_now), len(in_then))
         assert (export.gained, export.lost) == (len(in_then - in_now), len(in_now - in_then))
         assert export.relabelled == sum(now[item][1] != then[item][1] for item in in_now & in_then)
+    gold = {item for item in gold if votes[item]}
     assert found.gold_items == len(gold)
     for on_gold, ended in ((found.gold_now, now), (found.gold_then, then)):
         if not gold:

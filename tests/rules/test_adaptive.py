@@ -72,10 +72,18 @@ def _by_hand(item: list[tuple[int, int]], policy: Policy) -> tuple[list[tuple[in
         held = round(float(now[label]) * ONE)
         coming = np.exp(KNOWLEDGE.log_pooled)[:, label] * max(policy.adaptive_max_votes - many, 0)
         later, _ = chance(score + coming @ KNOWLEDGE.log_pooled, counts + coming)
+        hopeless = round(float(later[label]) * ONE) < policy.adaptive_target_probability
+        agreed = []
+        for top in range(3):
+            whole = KNOWLEDGE.log_pooled[top] * policy.adaptive_max_votes + np.log(1 / 3)
+            held_then, best = chance(whole, np.eye(3)[top] * policy.adaptive_max_votes)
+            agreed.append(round(float(held_then[best]) * ONE))
+        if max(agreed) < policy.adaptive_target_probability:
+            hopeless = many >= policy.adaptive_max_votes
         state = State.IN_REVALIDATION
         if held >= policy.adaptive_target_probability:
             state = State.GRADUATED
-        elif round(float(later[label]) * ONE) < policy.adaptive_target_probability:
+        elif hopeless:
             state = State.NEEDS_REVIEW
         rows.append((many - taken, label, held, int(state)))
         taken = many
@@ -152,13 +160,14 @@ def test_agreeing_solvers_graduate_an_item_and_the_first_row_opens_it() -> None:
 def test_an_item_that_more_votes_cannot_settle_goes_to_review() -> None:
     policy = Policy(
         graduation=ADAPTIVE,
-        adaptive_target_probability=990_000,
+        adaptive_target_probability=900_000,
         adaptive_min_votes=2,
-        adaptive_max_votes=4,
+        adaptive_max_votes=9,
     )
-    found = _fold([[(0, 4), (1, 4), (2, 4)]], Items.unlabeled(1), policy)
-    assert found.items.state[0] == State.NEEDS_REVIEW
-    assert found.applied[0] == 2
+    contested = [(number % 3, 4) for number in range(8)]
+    found = _fold([contested, [(1, 0)] * 8], Items.unlabeled(2), policy)
+    assert found.items.state.tolist() == [State.NEEDS_REVIEW, State.GRADUATED]
+    assert 2 <= found.applied[0] < 9
 
 
 def test_items_out_of_the_pool_are_left_alone() -> None:
@@ -195,3 +204,19 @@ def test_probabilities_sum_to_one_and_the_curve_moves_the_likeliest(scores: list
     top = first_of_equals(likelihood)
     assert (found[np.arange(len(top)), top] <= 0.8 + 1e-12).all()
     assert Calibrator.parse(curve.text()) == curve
+
+
+def test_where_no_item_can_reach_the_target_only_the_most_votes_send_one_to_review() -> None:
+    capped = Knowledge(
+        Calibrator((0.2, 1.0), (0.005, 0.995), (0.005, 0.8)), KNOWLEDGE.log_prior, KNOWLEDGE.log_pooled
+    )
+    policy = Policy(
+        graduation=ADAPTIVE,
+        adaptive_target_probability=900_000,
+        adaptive_min_votes=2,
+        adaptive_max_votes=6,
+    )
+    votes, evidence = _votes([[(0, 4), (1, 4), (2, 4), (0, 4), (1, 4), (2, 4)]])
+    found = steps(votes, evidence, capped, policy)
+    waits, review = int(State.IN_REVALIDATION), int(State.NEEDS_REVIEW)
+    assert found.state.tolist() == [int(State.UNLABELED), waits, waits, waits, waits, review]
