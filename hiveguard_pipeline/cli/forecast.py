@@ -38,6 +38,7 @@ def forecast(dataset_name: str, seed: int, as_curve: bool, fmt: str) -> None:
     """Votes and days until 50, 90 and 99% of a dataset's items have graduated, with 90% intervals.
 
     A number that is missing is not reached without reviews (votes), or has no rate to be told by (days).
+    Under GRADUATION=adaptive there is no forecast.
     """
     from hiveguard_pipeline.foresight.forecast import curve
     from hiveguard_pipeline.foresight.forecast import forecast as look

@@ -11,7 +11,7 @@ from hiveguard_pipeline.foresight.answers import Floats
 from hiveguard_pipeline.foresight.arrivals import Rate, rate_of_late
 from hiveguard_pipeline.foresight.exits import MOST_VOTES
 from hiveguard_pipeline.foresight.outlook import DRAWS, Interval, Outlook, interval, look_ahead
-from hiveguard_pipeline.foresight.standing import read_recorded, require_documented, standing_of
+from hiveguard_pipeline.foresight.standing import read_recorded, standing_of
 from hiveguard_pipeline.rules.states import STATES
 from hiveguard_pipeline.store.crowd import read_crowd
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
@@ -71,11 +71,17 @@ def forecast(
 ) -> Forecast:
     """What to expect of a dataset from now on under its current policy. Writes nothing.
 
-    The same votes, time and seed give the same forecast. Raises BadInputError for a policy that graduates
-    items by another than the documented rule, or asks for more votes than are looked ahead.
+    The same votes, time and seed give the same forecast. Raises BadInputError for a policy that asks for
+    more votes than are looked ahead, and for an adaptive one: calibrations to come change more than the
+    draws of a Monte Carlo under today's do.
     """
     policy = current_policy(connection, dataset).policy
-    require_documented(dataset, policy, "a forecast")
+    if policy.is_adaptive:
+        raise BadInputError(
+            f"a forecast knows the documented rule alone, and {dataset.name} graduates by probability: when"
+            " hangs on calibrations that are still to be made; `hiveguard policy simulate --dataset"
+            f" {dataset.name} --set GRADUATION=documented` says what either rule took of the votes there are"
+        )
     most = max(policy.revalidation_min_total_votes, policy.consensus_threshold)
     if most > MOST_VOTES:
         raise BadInputError(

@@ -1,46 +1,28 @@
 """What other settings would have made of the same votes: both policies replayed, and compared.
 
-Votes that count are folded from the first one on, as they arrived, in memory. What a person decided hangs
+Votes that count are folded from the first one on, as they arrived (`replay`). What a person decided hangs
 on no policy: such items are replayed under neither and stand as they are recorded under both. The votes on
 gold items are folded too, for accuracy alone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from hiveguard_pipeline.foresight.standing import Recorded, read_recorded, require_documented
+from hiveguard_pipeline.foresight.accuracy import OnGold, on_gold
+from hiveguard_pipeline.foresight.replay import Learnt, Replayed, newest_learnt, replay
+from hiveguard_pipeline.foresight.standing import Recorded, read_recorded
 from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask, States
 from hiveguard_pipeline.rules.columns import NO_LABEL, Items
-from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.bulk import read_columns
+from hiveguard_pipeline.store.calibrations import RecordedCalibration
 from hiveguard_pipeline.store.crowd import Crowd, read_crowd
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Right labels among gold items that got one; accuracy and interval None where none did."""
-
-    items: int
-    right: int
-    accuracy: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class OnGold:
-    """What a policy makes of gold items' votes: all their labels, and those that graduate."""
-
-    labelled: Accuracy
-    graduated: Accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +37,42 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class VotesNeeded:
+    """Votes that a policy took of items that have votes, are not gold and that no person decided.
+
+    items: how many there are; an_item: votes applied to one of them, the mean. graduated: how many of them
+    graduated; a_graduated: votes applied to one of these, the mean. Means are None where there is no item.
+    settled: items in review that all their votes would settle, None under the documented rule.
+    """
+
+    items: int
+    votes: int
+    an_item: float | None
+    graduated: int
+    a_graduated: float | None
+    settled: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The calibration under which votes were replayed.
+
+    replayed: how many of the replayed votes it was made of, votes on gold items too.
+    """
+
+    calibration: RecordedCalibration
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """Two policies on the same votes.
 
     items: not gold; decided: those of them that a person decided. matrix: items by state under the
     current (rows) and the other settings, shape (states, states). labels_*: items whose label changes, or
-    that have one under one policy alone. applied_*: votes that each policy applies. gold_items:
-    those with votes. recorded_*: items that stand otherwise in the store than under the current settings.
+    that have one under one policy alone. applied_*: votes that each policy applies, those on items that a
+    person decided too; needed_*: without those. gold_items: those with votes. recorded_*: items that stand
+    otherwise in the store than under the current settings. known: None where no policy is adaptive.
     """
 
     current: Policy
@@ -76,6 +87,8 @@ class Simulation:
     labels_lost: int
     applied_now: int
     applied_then: int
+    needed_now: VotesNeeded
+    needed_then: VotesNeeded
     finalized: Export
     graduated: Export
     gold_items: int
@@ -83,29 +96,44 @@ class Simulation:
     gold_then: OnGold | None
     recorded_states_differ: int
     recorded_labels_differ: int
+    known: Known | None
 
 
 def simulate(connection: sa.Connection, dataset: Dataset, settings: Mapping[str, object]) -> Simulation:
     """Replay a dataset's votes under its policy, and under it with some settings changed. Writes nothing.
 
-    Raises BadInputError for settings that `policy set` would refuse, and for another than the documented
-    rule of graduation.
+    An adaptive policy, either of the two, is replayed with the dataset's newest calibration. Raises
+    BadInputError where it has none, and for settings that `policy set` would refuse.
     """
     current = current_policy(connection, dataset).policy
     other = current.replaced(settings)
-    for policy in (current, other):
-        require_documented(dataset, policy, "a replay of other settings")
+    adaptive = current.is_adaptive or other.is_adaptive
+    learnt = newest_learnt(connection, dataset) if adaptive else None
     crowd = read_crowd(connection, dataset)
+    if learnt is not None:
+        crowd = learnt.named(crowd)
     recorded = read_recorded(connection, dataset, crowd)
-    return compared(crowd, recorded, _decided(connection, dataset, crowd), current, other)
+    return compared(crowd, recorded, _decided(connection, dataset, crowd), current, other, learnt)
 
 
-def compared(crowd: Crowd, recorded: Recorded, decided: Mask, current: Policy, other: Policy) -> Simulation:
-    """The two policies on a crowd's votes. decided: shape (items,), items that stand by a person's word."""
+def compared(
+    crowd: Crowd,
+    recorded: Recorded,
+    decided: Mask,
+    current: Policy,
+    other: Policy,
+    learnt: Learnt | None = None,
+) -> Simulation:
+    """The two policies on a crowd's votes. decided: shape (items,), items that stand by a person's word.
+
+    learnt: must be there where one of the two is adaptive, and have named the crowd.
+    """
     gold = (crowd.gold != NO_LABEL) | (recorded.items.state == State.GOLD)
     kept = decided & ~gold
-    now, applied_now = _replayed(crowd, recorded.items, kept, current)
-    then, applied_then = _replayed(crowd, recorded.items, kept, other)
+    now_whole, then_whole = (
+        _standing_by(replay(crowd, policy, learnt), recorded.items, kept) for policy in (current, other)
+    )
+    now, then = now_whole.items, then_whole.items
 
     labels = ~gold
     before, after = now.state[labels], then.state[labels]
@@ -113,6 +141,7 @@ def compared(crowd: Crowd, recorded: Recorded, decided: Mask, current: Policy, o
     had, has = label_before != NO_LABEL, label_after != NO_LABEL
     was, is_ = recorded.items.state[labels], recorded.items.label[labels]
     known = np.flatnonzero(gold & (crowd.gold != NO_LABEL) & (np.diff(crowd.offsets) > 0))
+    asked = labels & ~kept & (np.diff(crowd.offsets) > 0)
     size = len(STATES)
     return Simulation(
         current=current,
@@ -125,15 +154,18 @@ def compared(crowd: Crowd, recorded: Recorded, decided: Mask, current: Policy, o
         labels_changed=int((had & has & (label_before != label_after)).sum()),
         labels_gained=int((~had & has).sum()),
         labels_lost=int((had & ~has).sum()),
-        applied_now=int(applied_now[labels].sum()),
-        applied_then=int(applied_then[labels].sum()),
+        applied_now=int(now_whole.applied[labels].sum()),
+        applied_then=int(then_whole.applied[labels].sum()),
+        needed_now=_needed(now_whole, asked),
+        needed_then=_needed(then_whole, asked),
         finalized=_export(_finalized(before), _finalized(after), label_before, label_after),
         graduated=_export(before == State.GRADUATED, after == State.GRADUATED, label_before, label_after),
         gold_items=len(known),
-        gold_now=_on_gold(now, crowd.gold, known),
-        gold_then=_on_gold(then, crowd.gold, known),
+        gold_now=on_gold(now, crowd.gold, known),
+        gold_then=on_gold(then, crowd.gold, known),
         recorded_states_differ=int((was != before).sum()),
         recorded_labels_differ=int((is_ != label_before).sum()),
+        known=_known(crowd, learnt),
     )
 
 
@@ -150,19 +182,40 @@ def _decided(connection: sa.Connection, dataset: Dataset, crowd: Crowd) -> Mask:
     return np.asarray(pc.is_in(crowd.item_ids, value_set=found["item_id"]).to_numpy(zero_copy_only=False))
 
 
-def _replayed(crowd: Crowd, recorded: Items, kept: Mask, policy: Policy) -> tuple[Items, Integers]:
-    """All items after all their votes under a policy, and how many votes each had applied."""
-    done = fold(crowd.votes, Items.unlabeled(len(kept)), policy)
-    items, applied = done.items, done.applied
+def _standing_by(done: Replayed, recorded: Items, kept: Mask) -> Replayed:
+    """What was replayed, in place, but for items that a person decided: they stand as recorded."""
     for column, stands in (
-        (items.label, recorded.label),
-        (items.state, recorded.state),
-        (items.vote_count, recorded.vote_count),
-        (items.revalidation_vote_count, recorded.revalidation_vote_count),
+        (done.items.label, recorded.label),
+        (done.items.state, recorded.state),
+        (done.items.vote_count, recorded.vote_count),
+        (done.items.revalidation_vote_count, recorded.revalidation_vote_count),
     ):
         column[kept] = stands[kept]
-    applied[kept] = (recorded.vote_count + recorded.revalidation_vote_count)[kept]
-    return items, applied
+    done.applied[kept] = (recorded.vote_count + recorded.revalidation_vote_count)[kept]
+    return done
+
+
+def _needed(done: Replayed, asked: Mask) -> VotesNeeded:
+    graduated = done.applied[asked & (done.items.state == State.GRADUATED)]
+    every = done.applied[asked]
+    return VotesNeeded(
+        items=len(every),
+        votes=int(every.sum()),
+        an_item=_mean(every),
+        graduated=len(graduated),
+        a_graduated=_mean(graduated),
+        settled=None if done.settled is None else int(done.settled[asked].sum()),
+    )
+
+
+def _mean(votes: Integers) -> float | None:
+    return round(float(votes.mean()), 4) if len(votes) else None
+
+
+def _known(crowd: Crowd, learnt: Learnt | None) -> Known | None:
+    if learnt is None:
+        return None
+    return Known(learnt.recorded, int((crowd.vote_id <= learnt.recorded.horizon).sum()))
 
 
 def _finalized(state: States) -> Mask:
@@ -177,29 +230,3 @@ def _export(before: Mask, after: Mask, label_before: Codes, label_after: Codes) 
         lost=int((before & ~after).sum()),
         relabelled=int((before & after & (label_before != label_after)).sum()),
     )
-
-
-def _on_gold(items: Items, truth: Codes, known: Integers) -> OnGold | None:
-    if not len(known):
-        return None
-    labelled = known[items.label[known] != NO_LABEL]
-    return OnGold(
-        _accuracy(items.label, truth, labelled),
-        _accuracy(items.label, truth, labelled[items.state[labelled] == State.GRADUATED]),
-    )
-
-
-def _accuracy(label: Codes, truth: Codes, among: Integers) -> Accuracy:
-    right, items = int((label[among] == truth[among]).sum()), len(among)
-    if not items:
-        return Accuracy(0, 0, None, None, None)
-    low, high = wilson(right, items)
-    return Accuracy(items, right, right / items, low, high)
-
-
-def wilson(right: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927; Brown, Cai and DasGupta 2001, equation 4)."""
-    from scipy.stats import binomtest
-
-    found: Any = binomtest(right, of).proportion_ci(level, method="wilson")
-    return float(found.low), float(found.high)

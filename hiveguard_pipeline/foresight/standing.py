@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.foresight.answers import SOLVER_GROUPS, Answers, Model, fit, slots_of
 from hiveguard_pipeline.foresight.exits import Pool
 from hiveguard_pipeline.rules.arithmetic import Codes, Integers
@@ -41,15 +40,6 @@ class Standing:
     pool_items: Integers
     pool_answers: Answers
     model: Model | None
-
-
-def require_documented(dataset: Dataset, policy: Policy, what: str) -> None:
-    """Raise BadInputError for a policy whose graduation `what` cannot foresee."""
-    if policy.is_adaptive:
-        raise BadInputError(
-            f"{what} knows the documented rule alone;"
-            f" GRADUATION of {dataset.name} would be {policy.graduation}"
-        )
 
 
 def read_recorded(connection: sa.Connection, dataset: Dataset, crowd: Crowd) -> Recorded:

@@ -102,7 +102,13 @@ def test_a_policy_past_what_is_looked_ahead_is_refused(database: Database, datas
 
 def test_another_rule_of_graduation_is_refused(database: Database, dataset: Dataset) -> None:
     set_policy(database, dataset.name, {"GRADUATION": "adaptive"}, actor="a", reason="r")
-    with database.read() as connection, pytest.raises(BadInputError, match="documented rule alone"):
+    with (
+        database.read() as connection,
+        pytest.raises(
+            BadInputError,
+            match=f"hiveguard policy simulate --dataset {dataset.name} --set GRADUATION=documented",
+        ),
+    ):
         forecast(connection, dataset, NOW)
 
 

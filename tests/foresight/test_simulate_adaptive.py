@@ -1,13 +1,14 @@
 """Graduation by probability on the same votes: compared with what runs of the store make of them."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.foresight import replay as replaying
-from hiveguard_pipeline.foresight.replay import newest_learnt, replay
+from hiveguard_pipeline.foresight.replay import blind_evidence, newest_learnt, replay
 from hiveguard_pipeline.foresight.simulate import Simulation, simulate
-from hiveguard_pipeline.quality.calibration import calibrate_dataset
+from hiveguard_pipeline.quality.calibration import calibrate, calibrate_dataset, kept
 from hiveguard_pipeline.review import decide
 from hiveguard_pipeline.rules.policy import ADAPTIVE, Policy
 from hiveguard_pipeline.rules.states import STATES
@@ -17,7 +18,7 @@ from hiveguard_pipeline.store.datasets import Dataset, get_dataset, set_policy
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.settlement import settle_reviews
 from hiveguard_pipeline.store.status import funnel
-from tests.foresight.crowds import put_measured_crowd, put_votes
+from tests.foresight.crowds import crowd_of, made_up, put_measured_crowd, put_votes
 from tests.store.voting import add_items, cast, letters, standing
 
 SETTINGS = {
@@ -130,6 +131,27 @@ def test_items_are_judged_alike_a_few_or_all_at_once(
         np.testing.assert_array_equal(parts.settled, whole.settled)
         for column in ("label", "confidence", "vote_count", "revalidation_vote_count", "state"):
             np.testing.assert_array_equal(getattr(parts.items, column), getattr(whole.items, column))
+
+
+def test_a_gold_item_is_judged_as_by_a_fit_that_never_saw_it() -> None:
+    rows = made_up(30, 12, 3, 0.7, 6, np.random.default_rng(1))
+    rows[:, 1] %= 6  # six solvers, each with many votes
+    gold = {item: int(np.random.default_rng(item).integers(3)) for item in range(30)}
+    whole = crowd_of(rows, gold=gold)
+    fit = kept(calibrate(whole))
+    for item in (0, 7):
+        votes = slice(*whole.offsets[item : item + 2].tolist())
+        solver, answer = fit.codes(
+            pa.array(whole.solvers).take(pa.array(whole.solver[votes])),
+            pa.array(whole.classes).take(pa.array(whole.answer[votes])),
+        )
+        unseen = kept(calibrate(crowd_of(rows[rows[:, 0] != item], like=rows, gold=gold)))
+        assert unseen.solvers == fit.solvers
+        once = np.bincount(solver, minlength=6)[solver] == 1
+        assert once.any()
+        found = blind_evidence(fit, solver, answer, np.full(len(answer), gold[item]))
+        np.testing.assert_allclose(found[once], unseen.evidence(solver, answer)[once], rtol=1e-9)
+        assert np.abs(found - fit.evidence(solver, answer)).max() > 0.01
 
 
 def test_without_a_calibration_it_says_which_command_makes_one(database: Database, dataset: Dataset) -> None:
