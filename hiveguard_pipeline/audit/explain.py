@@ -11,9 +11,13 @@ from hiveguard_pipeline.store.status import ItemStatus, find_item
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An item, its votes in arrival order, its ledger and the decisions on it; confidences in millionths."""
+    """An item, its votes in arrival order, its ledger and the decisions on it.
+
+    Confidences in millionths, and so probability: that the label is right, None where none was made.
+    """
 
     item: ItemStatus
+    probability: int | None
     votes: list[dict[str, Any]]
     batches: list[dict[str, Any]]
     reviews: list[dict[str, Any]]
@@ -39,8 +43,12 @@ def explain(connection: sa.Connection, item: str, dataset_name: str | None = Non
         .where(t.reviews.c.item_id == found.item_id)
         .order_by(t.reviews.c.review_id)
     )
+    probability = connection.execute(
+        sa.select(t.labels.c.probability).where(t.labels.c.item_id == found.item_id)
+    ).scalar()
     return Explanation(
         item=found,
+        probability=probability,
         votes=[dict(row) for row in votes.mappings()],
         batches=[dict(row) for row in batches.mappings()],
         reviews=[dict(row) for row in reviews.mappings()],

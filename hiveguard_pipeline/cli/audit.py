@@ -36,6 +36,8 @@ _BATCHES = [
     "review_id",
     "run_id",
     "applied_at",
+    "probability",
+    "calibration_id",
 ]
 _REVIEWS = ["review_id", "created_at", "decision", "label", "reviewer", "reason", "undoes"]
 _FINDINGS = ["dataset", "item_id", "external_id", "batch_id", "reason"]
@@ -57,10 +59,14 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
         | {
             "confidence_before": confidence(row["confidence_before"]),
             "confidence_after": confidence(row["confidence_after"]),
+            "probability": confidence(row["probability"]),
         }
         for row in found.batches
     ]
-    head: dict[str, Any] = asdict(found.item) | {"confidence": confidence(found.item.confidence)}
+    head: dict[str, Any] = asdict(found.item) | {
+        "confidence": confidence(found.item.confidence),
+        "probability": confidence(found.probability),
+    }
     if fmt == "json":
         whole = {**head, "votes": found.votes, "batches": batches, "reviews": found.reviews}
         click.echo(as_json(whole))

@@ -1,10 +1,15 @@
 """`hiveguard quality`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hiveguard_pipeline.cli.shared import emit, fmt_option, open_store, required_dataset, say
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.quality.aggregation import Aggregate
+    from hiveguard_pipeline.store.crowd import Crowd
 
 
 @click.group()
@@ -82,10 +87,10 @@ def compare(first: Path, second: Path, disagreements: bool, reason: str, fmt: st
 @required_dataset
 @click.option(
     "--method",
-    type=click.Choice(["majority", "one_coin", "dawid_skene"]),
+    type=click.Choice(["majority", "one_coin", "dawid_skene", "calibrated"]),
     default="dawid_skene",
     show_default=True,
-    help="Shares of votes; an accuracy for each solver; a confusion matrix for each solver.",
+    help="Shares of votes; an accuracy for each solver; a confusion matrix for each; calibrated on gold.",
 )
 @click.option("--no-gold", is_flag=True, help="As if no item's true label were known.")
 @click.option(
@@ -106,6 +111,7 @@ def posterior(
     """Show the label of each item with its probability, and that of each class (p_CLASS).
 
     In item_id order; items without votes are left out. The votes of excluded solvers do not count.
+    calibrated: as `hiveguard quality calibrate` gives them to labels; a gold item has what its votes say.
     """
     from hiveguard_pipeline.cli.posterior import print_posterior
     from hiveguard_pipeline.quality.aggregation import Prior, aggregate
@@ -114,6 +120,9 @@ def posterior(
 
     with open_store().read() as connection:
         crowd = read_crowd(connection, get_dataset(connection, dataset_name))
+    if method == "calibrated":
+        print_posterior(crowd, _calibrated(crowd, no_gold=no_gold), fmt)
+        return
     found = aggregate(crowd, method, iterations=iterations, use_gold=not no_gold, prior=Prior(*prior))
     print_posterior(crowd, found, fmt)
 
@@ -126,7 +135,7 @@ def calibrate(dataset_name: str, fmt: str) -> None:
 
     Prints how the probabilities do on gold items that they were not calibrated on: by bins of the
     probability that was said, and in json the error and the score of all of them too. The nightly run does
-    the same; `hiveguard datasets items` shows the probabilities.
+    the same; `hiveguard quality posterior --method calibrated` shows the probabilities.
     """
     from hiveguard_pipeline.cli.calibration import print_reliability
     from hiveguard_pipeline.quality.calibration import calibrate_dataset
@@ -186,3 +195,12 @@ def spot_checks(dataset_name: str, share: float, seed: int, fmt: str) -> None:
     with open_store().read() as connection:
         drawn = draw(connection, get_dataset(connection, dataset_name), share, seed)
     printed.print_spot_checks(drawn, fmt)
+
+
+def _calibrated(crowd: "Crowd", *, no_gold: bool) -> "Aggregate":
+    from hiveguard_pipeline.quality.calibration import as_aggregate, calibrate, without_gold
+
+    found = calibrate(without_gold(crowd) if no_gold else crowd)
+    if found.thin:
+        say(found.thin_text)
+    return as_aggregate(crowd, found)

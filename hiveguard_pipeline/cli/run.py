@@ -80,7 +80,7 @@ def run_datasets(names: list[str]) -> None:
 
 def _why(result: Any) -> str:
     failed_checks = [
-        check.check_name
+        check.check_name + (f" ({check.description})" if check.description else "")
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity.name == "ERROR"
     ]

@@ -1,6 +1,12 @@
 """Confidence that is a probability: calibrated on gold items, checked on gold items that it has not seen."""
 
-from hiveguard_pipeline.quality.calibration.calibrate import ENOUGH_GOLD, Calibration, calibrate
+from hiveguard_pipeline.quality.calibration.calibrate import (
+    ENOUGH_GOLD,
+    Calibration,
+    as_aggregate,
+    calibrate,
+    without_gold,
+)
 from hiveguard_pipeline.quality.calibration.recorded import (
     Calibrated,
     calibrate_dataset,
@@ -15,9 +21,11 @@ __all__ = [
     "Calibrated",
     "Calibration",
     "Reliability",
+    "as_aggregate",
     "calibrate",
     "calibrate_dataset",
     "ensure_calibrated",
     "kept",
     "reliability",
+    "without_gold",
 ]

@@ -42,6 +42,7 @@ class Calibration:
     standing: Calibrator
     stepwise: Calibrator
     model: DawidSkene
+    fitted: Aggregate
     gold: int
     reliability: Reliability
 
@@ -64,14 +65,37 @@ def calibrate(crowd: Crowd) -> Calibration:
     many = np.diff(crowd.offsets)
     gold = np.flatnonzero((crowd.gold != NO_LABEL) & (many > 0))
     prior = prior_weights(vote_counts(crowd))
-    model = _model(_fit(crowd))
+    fitted = _fit(crowd)
+    model = _model(fitted)
     moments = _moments(crowd, gold)
     others = many[(crowd.gold == NO_LABEL) & (many > 0)]
     standing, judged = _fitted(moments, _as_items_stand(moments, others), prior)
     stepwise, _ = _fitted(moments, 1.0 / moments.of, prior)
     probability = standing.probability(opinions(crowd, model))
     probability[many == 0] = 1 / max(len(crowd.classes), 1)
-    return Calibration(probability, standing, stepwise, model, len(gold), judged)
+    return Calibration(probability, standing, stepwise, model, fitted, len(gold), judged)
+
+
+def without_gold(crowd: Crowd) -> Crowd:
+    """The same votes as if no item's true label were known."""
+    return replace(crowd, gold=np.full_like(crowd.gold, NO_LABEL))
+
+
+def as_aggregate(crowd: Crowd, found: Calibration) -> Aggregate:
+    """Calibrated probabilities as an aggregator gives them: the likeliest class of each item with votes."""
+    label = first_of_equals(found.probability)
+    label[np.diff(crowd.offsets) == 0] = NO_LABEL
+    fitted = found.fitted
+    return Aggregate(
+        "calibrated",
+        label,
+        found.probability,
+        fitted.solver_accuracy,
+        fitted.class_prior,
+        found.model,
+        fitted.iterations,
+        fitted.converged,
+    )
 
 
 def _fit(crowd: Crowd) -> Aggregate:
