@@ -74,7 +74,12 @@ def _run_silence(text: str | None) -> int:
 def _max_error(text: str | None) -> float | None:
     if not text:
         return None
-    return millionths("HIVEGUARD_MAX_CALIBRATION_ERROR", text) / ONE
+    limit = millionths("HIVEGUARD_MAX_CALIBRATION_ERROR", text) / ONE
+    if limit <= 0:
+        raise BadInputError(
+            f"HIVEGUARD_MAX_CALIBRATION_ERROR must lie above 0, not {text}: no crowd reaches it"
+        )
+    return limit
 
 
 def policy_from_environment(environment: Mapping[str, str] | None = None) -> Policy:

@@ -41,5 +41,5 @@ def _stream(schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", fmt: str) 
 
 def _quoted(name: str) -> str:
     cell = io.StringIO()
-    csv.writer(cell, lineterminator="").writerow([name])
-    return cell.getvalue()
+    csv.writer(cell, lineterminator="\r\n").writerow([name])  # quotes a name that holds either
+    return cell.getvalue().removesuffix("\r\n")

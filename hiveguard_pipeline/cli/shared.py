@@ -102,8 +102,9 @@ def _cell(value: Any) -> str:
 
 def _csv_line(cells: list[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    # With both characters in the line's end, a cell that holds either is quoted.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
@@ -112,9 +113,10 @@ def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
     cells = [[_on_one_line(_cell(row[name])) for name in columns] for row in rows]
     right = [all(isinstance(row[name], int | float) or row[name] is None for row in rows) for name in columns]
     widths = [
-        max(len(name), *(len(line[position]) for line in cells)) for position, name in enumerate(columns)
+        max(len(_on_one_line(name)), *(len(line[position]) for line in cells))
+        for position, name in enumerate(columns)
     ]
-    for line in [columns, *cells]:
+    for line in [[_on_one_line(name) for name in columns], *cells]:
         click.echo(
             "  ".join(
                 cell.rjust(width) if to_right else cell.ljust(width)

@@ -124,6 +124,11 @@ def _taken(given: Any, name: str) -> Annotations:
         return given
     if isinstance(given, Mapping):
         return Annotations(name, {KEYS[0]: {str(item): str(label) for item, label in given.items()}})
+    if isinstance(given, str | bytes | Path) or not isinstance(given, Iterable):
+        raise BadInputError(
+            f"{name}: {given!r} holds no annotations: give what load_annotations(path) gives, a mapping of"
+            " item to label, or rows"
+        )
     return _annotations([{key: str(row[key]) for key in row if row[key] is not None} for row in given], name)
 
 

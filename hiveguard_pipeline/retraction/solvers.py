@@ -100,7 +100,7 @@ def _named(solvers: Sequence[str], actor: str, reason: str) -> list[str]:
 
 
 def _written(solvers: list[str]) -> str:
-    shown = ", ".join(solvers[:_NAMED_IN_ERROR])
+    shown = ", ".join(repr(solver) if not solver.strip() else solver for solver in solvers[:_NAMED_IN_ERROR])
     more = len(solvers) - _NAMED_IN_ERROR
     return f"solver{'s' if len(solvers) > 1 else ''} {shown}" + (f" and {more} more" if more > 0 else "")
 

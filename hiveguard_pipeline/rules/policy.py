@@ -85,7 +85,7 @@ class Policy:
         for name, value in settings.items():
             key = name.lower()
             if key not in values:
-                raise BadInputError(f"{name} is not a setting; the settings are {', '.join(ALL_SETTINGS)}")
+                raise BadInputError(f"{name!r} is not a setting; the settings are {', '.join(ALL_SETTINGS)}")
             if key in _SHARES:
                 values[key] = millionths(name, value)
             else:

@@ -24,6 +24,7 @@ from hiveguard_pipeline.store.datasets import (
 )
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.ledger import Applied, record_position, upsert_labels, write_part
+from hiveguard_pipeline.store.settlement import settle_chosen
 from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing, opened_through
 from hiveguard_pipeline.store.work import drop_work, fill_work, fold_work
 
@@ -109,6 +110,20 @@ def recount_touched(connection: sa.Connection, dataset: Dataset, run_id: str) ->
     done = Applied(policy_id=recorded.policy_id, items_read=count)
     for part in fold_work(connection, dataset, count, recorded):
         write_part(connection, dataset, recorded, part, run_id, done)
+    drop_work(connection)
+    if recorded.policy.is_adaptive:
+        # As in the night: nothing goes to a person that all its votes settle.
+        settle_chosen(
+            connection,
+            dataset,
+            recorded,
+            "t.through",
+            "touched t JOIN items i ON i.item_id = t.item_id JOIN labels l ON l.item_id = i.item_id"
+            " WHERE t.gold = 0",
+            {},
+            run_id,
+            done,
+        )
     connection.execute(
         sa.text(
             f"UPDATE labels SET state = '{STATES[State.GOLD]}', needs_review = false"
@@ -118,7 +133,6 @@ def recount_touched(connection: sa.Connection, dataset: Dataset, run_id: str) ->
     done.ledger_position = record_position(
         connection, dataset, progress_of(connection, dataset).ledger_position
     )
-    drop_work(connection)
     connection.execute(sa.text("DROP TABLE touched"))
     return done
 

@@ -4,14 +4,23 @@ Only where probability decides, and only what a probability sent to review: what
 theirs. What that settles is a row of kind settled in the ledger, and leaves the queue.
 """
 
+from typing import Any
+
 import pyarrow as pa
+import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.adaptive import settle
 from hiveguard_pipeline.rules.states import KINDS, Kind, State
 from hiveguard_pipeline.store.adaptive_work import current_fit, fold_by_probability, left_to_people
 from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import current_policy, lock_dataset, progress_of
+from hiveguard_pipeline.store.datasets import (
+    Dataset,
+    RecordedPolicy,
+    current_policy,
+    lock_dataset,
+    progress_of,
+)
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 from hiveguard_pipeline.store.ledger import Applied, record_position, write_part
@@ -36,33 +45,53 @@ def settle_reviews(
         if not recorded.policy.is_adaptive:
             return done
         horizon = safe_horizon(connection, progress.folded_through, wait_seconds)
-        calibration_id, fit = current_fit(connection, dataset)
-        count = fill_work(
+        done.items_read = settle_chosen(
             connection,
+            dataset,
+            recorded,
             ":horizon",
             "labels l JOIN items i ON i.item_id = l.item_id WHERE i.dataset_id = :dataset"
             f" AND i.gold_label IS NULL AND {_SENT}",
             {"dataset": dataset.dataset_id, "horizon": horizon},
-            (State.NEEDS_REVIEW,),
+            run_id,
+            done,
         )
-        done.items_read = count
-        if count:
-            only = counted(connection, dataset)
-            window: dict[str, object] = {"first": 0, "end": count}
-            work = read_columns(
-                connection,
-                f"SELECT {', '.join(WORK_COLUMNS)} FROM work WHERE n >= :first AND n < :end ORDER BY n",
-                window,
-                WORK_COLUMNS,
-            )
-            chosen = ~left_to_people(connection, window, count)
-            parameters = window | ({"dataset": dataset.dataset_id} if only else {})
-            mine, vote_ids, folded = fold_by_probability(
-                connection, parameters, work, chosen, only, fit, recorded, settle
-            )
-            answers = pa.array(fit.classes, type=pa.string())
-            part = Part(0, mine, vote_ids, answers, folded, calibration_id)
-            write_part(connection, dataset, recorded, part, run_id, done)
-            done.ledger_position = record_position(connection, dataset, progress.ledger_position)
-        drop_work(connection)
+        done.ledger_position = record_position(connection, dataset, progress.ledger_position)
     return done
+
+
+def settle_chosen(
+    connection: sa.Connection,
+    dataset: Dataset,
+    recorded: RecordedPolicy,
+    through: str,
+    chosen: str,
+    parameters: dict[str, Any],
+    run_id: str,
+    done: Applied,
+) -> int:
+    """Settle what can be among items in review, in the caller's transaction; returns how many it looked at.
+
+    chosen: SQL from FROM to WHERE of items i with labels l. through: SQL for the newest vote to look at.
+    """
+    calibration_id, fit = current_fit(connection, dataset)
+    count = fill_work(connection, through, chosen, parameters, (State.NEEDS_REVIEW,))
+    if count:
+        only = counted(connection, dataset)
+        window: dict[str, object] = {"first": 0, "end": count}
+        work = read_columns(
+            connection,
+            f"SELECT {', '.join(WORK_COLUMNS)} FROM work WHERE n >= :first AND n < :end ORDER BY n",
+            window,
+            WORK_COLUMNS,
+        )
+        undecided = ~left_to_people(connection, window, count)
+        named = window | ({"dataset": dataset.dataset_id} if only else {})
+        mine, vote_ids, folded = fold_by_probability(
+            connection, named, work, undecided, only, fit, recorded, settle
+        )
+        answers = pa.array(fit.classes, type=pa.string())
+        part = Part(0, mine, vote_ids, answers, folded, calibration_id)
+        write_part(connection, dataset, recorded, part, run_id, done)
+    drop_work(connection)
+    return count

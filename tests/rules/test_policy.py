@@ -123,7 +123,7 @@ def test_a_policy_cannot_be_made_with_a_count_of_0(field: str) -> None:
 
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_named() -> None:
-    with pytest.raises(BadInputError, match=r"REVALIDATION_DELTAS is not a setting; .*REVALIDATION_DELTA,"):
+    with pytest.raises(BadInputError, match=r"REVALIDATION_DELTAS' is not a setting; .*REVALIDATION_DELTA,"):
         Policy().replaced({"REVALIDATION_DELTAS": 1})
 
 

@@ -22,7 +22,7 @@ def percent_agreement(counts: Counts) -> Estimate:
     if not paired.any():
         return undefined(NO_PAIR)
     shares = agreeing_share(counts)
-    return estimate(float(shares[paired].mean()), items / paired.sum() * shares)
+    return estimate(float(shares[paired].mean()), items / paired.sum() * shares, least=0.0)
 
 
 def fleiss_kappa(counts: Counts) -> Estimate:

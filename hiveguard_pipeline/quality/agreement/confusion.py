@@ -67,4 +67,4 @@ def specific_agreement(counts: Counts, label: int) -> Estimate:
     items = int((counts.votes >= 2).sum())
     moves = np.zeros(items)
     moves[: len(item)] = (agreeing - value * all_pairs) / all_pairs.sum() * items
-    return estimate(float(value), moves)
+    return estimate(float(value), moves, least=0.0)

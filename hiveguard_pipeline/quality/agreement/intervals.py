@@ -33,12 +33,12 @@ def undefined(why: str) -> Estimate:
     return Estimate(None, why=why)
 
 
-def estimate(value: float, values_of_items: Numbers) -> Estimate:
+def estimate(value: float, values_of_items: Numbers, least: float = -1.0) -> Estimate:
     """A figure that is the mean of one value an item, to first order.
 
     The standard error is that of a mean, the quantile Student's with items - 1 degrees of freedom, and the
     upper end is at most 1: Gwet, Handbook of Inter-Rater Reliability, 4th ed. (2014), section 5.3, and what
-    irrCAC computes.
+    irrCAC computes. The lower end is at least `least`, which irrCAC leaves out.
 
     values_of_items: shape (items,). Without a second item there is no interval.
     """
@@ -47,12 +47,12 @@ def estimate(value: float, values_of_items: Numbers) -> Estimate:
         return Estimate(value, why="one item gives no interval")
     deviations = values_of_items - values_of_items.mean()
     error = float(np.sqrt((deviations @ deviations) / (items * (items - 1))))
-    return with_error(value, error, items - 1)
+    return with_error(value, error, items - 1, least)
 
 
-def with_error(value: float, error: float, freedom: int) -> Estimate:
+def with_error(value: float, error: float, freedom: int, least: float = -1.0) -> Estimate:
     """A figure whose standard error is known."""
     from scipy.special import stdtrit
 
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
-    return Estimate(value, value - half, min(value + half, 1.0))
+    return Estimate(value, max(value - half, min(least, value)), min(value + half, 1.0))
