@@ -10,6 +10,7 @@ from assets.metadata import columns
 from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.quality.calibration import Calibrated, calibrate_dataset
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.settings import Settings
@@ -51,7 +52,11 @@ def label_probabilities(context: dg.AssetExecutionContext, store: StoreResource)
     """Calibrate the dataset on its gold items and give each label its probability."""
     with heartbeat(context.instance, context.run):
         database = store.open()
-        done = calibrate_dataset(database, context.partition_key)
+        try:
+            done = calibrate_dataset(database, context.partition_key)
+        except BadInputError as error:  # there is no model of such a crowd
+            context.log.warning(str(error))
+            return _not_calibrated(str(error), Settings.from_environment().max_calibration_error)
         settled = settle_reviews(database, context.partition_key, run_id=context.run.run_id)
     if done.found.thin:
         context.log.warning(done.found.thin_text)
@@ -71,6 +76,20 @@ def label_probabilities(context: dg.AssetExecutionContext, store: StoreResource)
         },
         data_version=dg.DataVersion(str(done.calibration_id)),
         check_results=[_checked(done, Settings.from_environment().max_calibration_error)],
+    )
+
+
+def _not_calibrated(why: str, limit: float | None) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": 0, "not_calibrated": why},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=CALIBRATED.name,
+                passed=limit is None,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=f"not calibrated: {why}",
+            )
+        ],
     )
 
 

@@ -10,6 +10,7 @@ from assets.metadata import columns
 from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.quality.aggregation import METHODS, Aggregate, DawidSkene, aggregate
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store.crowd import Crowd, read_crowd
@@ -44,7 +45,11 @@ def posteriors(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     with heartbeat(context.instance, context.run):
         with store.open().read() as connection:
             crowd = read_crowd(connection, get_dataset(connection, context.partition_key))
-        fits = {method: aggregate(crowd, method) for method in METHODS}
+        try:
+            fits = {method: aggregate(crowd, method) for method in METHODS}
+        except BadInputError as error:  # there is no such model of this crowd
+            context.log.warning(str(error))
+            return dg.MaterializeResult(metadata={"dagster/row_count": 0, "not_fitted": str(error)})
     found = fits[METHOD]
     if not found.converged:
         context.log.warning(f"not converged after {found.iterations} iterations")

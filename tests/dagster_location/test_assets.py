@@ -1,12 +1,14 @@
 """What the assets materialise and say of themselves, on both databases."""
 
 import base64
+import importlib
 import re
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import dagster as dg
+import pytest
 import sqlalchemy as sa
 
 from assets.heartbeat import heartbeat
@@ -264,3 +266,17 @@ def test_a_long_step_gives_signs_of_life(instance: dg.DagsterInstance) -> None:
     assert len(beats) >= 3
     time.sleep(0.1)
     assert len([e for e in instance.all_logs(run.run_id) if "at work" in str(e.dagster_event)]) == len(beats)
+
+
+def test_answers_that_are_open_text_are_exported_without_a_model_of_solvers(
+    database: Database, dataset: Dataset, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("hiveguard_pipeline.quality.aggregation.aggregate")
+    monkeypatch.setattr(module, "MOST_CLASSES", 2)
+    put_votes(database, dataset, CROWD)
+    result = run_job("nightly_labels_job")
+    assert result.success
+    found = materialised(result)
+    assert found["training_export"].metadata["dagster/row_count"].value == 1
+    for name, key in (("posteriors", "not_fitted"), ("label_probabilities", "not_calibrated")):
+        assert "different answers are more than the 2" in str(found[name].metadata[key].value)

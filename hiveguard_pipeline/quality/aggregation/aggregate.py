@@ -22,6 +22,10 @@ _STEPS = {"one_coin": one_coin_step, "dawid_skene": dawid_skene_step}
 _MODELS: dict[str, type[OneCoin] | type[DawidSkene]] = {"one_coin": OneCoin, "dawid_skene": DawidSkene}
 
 
+MOST_CLASSES = 512
+"""Different answers that a model of solvers is fitted to at most: each iteration costs votes x classes."""
+
+
 @dataclass(slots=True)
 class Aggregate:
     """What a method makes of a crowd; items, solvers and classes as the crowd has them.
@@ -52,7 +56,8 @@ def aggregate(
     use_gold: bool = True,
     prior: Prior = NO_PRIOR,
 ) -> Aggregate:
-    """Fit one of METHODS to a crowd. Raises BadInputError for a method or number that cannot be.
+    """Fit one of METHODS to a crowd. Raises BadInputError for a method or number that cannot be, and for more
+    than MOST_CLASSES classes where solvers are modelled.
 
     majority: the shares of the votes. one_coin: an accuracy a solver, errors alike. dawid_skene: a
     confusion matrix a solver. Both by EM: at most `iterations`, until the probability that moves between
@@ -64,6 +69,11 @@ def aggregate(
         raise BadInputError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
     if iterations < 1 or not tolerance >= 0:
         raise BadInputError("a fit takes 1 iteration or more, and a tolerance of 0 or more")
+    if method in _STEPS and len(crowd.classes) > MOST_CLASSES:
+        raise BadInputError(
+            f"{len(crowd.classes):,} different answers are more than the {MOST_CLASSES} that a model of"
+            " solvers is fitted to: it is for answers that people choose from a list (majority takes any)"
+        )
     evidence = gather(crowd, use_gold=use_gold)
     if method in _STEPS and len(evidence):
         fitted = fit(evidence, _STEPS[method], prior, iterations, tolerance)
