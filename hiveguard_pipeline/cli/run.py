@@ -3,11 +3,11 @@
 import logging
 import os
 import warnings
-from contextlib import nullcontext
 from typing import Any
 
 import click
 
+from hiveguard_pipeline.cli.instance import open_instance
 from hiveguard_pipeline.cli.shared import (
     dataset_option,
     emit,
@@ -48,21 +48,13 @@ def run_datasets(names: list[str]) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
-    import dagster as dg
-    from filelock import FileLock
-
     from assets.partitions import DATASETS
     from hiveguard_pipeline.definitions import defs
     from sensors.jobs import nightly_labels_job
     from sensors.unprocessed_votes import DATASET_TAG
 
     job = defs.resolve_job_def(nightly_labels_job.name)
-    # Dagster makes the files of a new home without a lock of its own: two first runs would collide. A home
-    # that cannot be written is not new.
-    new_home = os.access(settings.dagster_home, os.W_OK)
-    with FileLock(settings.dagster_home / ".setup.lock") if new_home else nullcontext():
-        made = dg.DagsterInstance.get()
-    with made as instance, progress("datasets", "datasets") as report:
+    with open_instance(settings.dagster_home) as instance, progress("datasets", "datasets") as report:
         instance.add_dynamic_partitions(str(DATASETS.name), names)
         for position, name in enumerate(names):
             report(position, len(names))
