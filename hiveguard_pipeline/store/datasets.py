@@ -90,6 +90,21 @@ def create_dataset(
                 modality=modality,
                 classes=list(classes) if classes is not None else sa.null(),
                 created_at=moment,
+                export_settings=sa.null(),
+            )
+        )
+        connection.execute(
+            t.schema_versions.insert().values(
+                dataset_id=dataset.dataset_id,
+                version=1,
+                task_type=dataset.task_type,
+                classes=list(classes) if classes is not None else sa.null(),
+                change="created",
+                class_map=sa.null(),
+                ledger_position=0,
+                actor=actor,
+                reason=reason,
+                created_at=moment,
             )
         )
         connection.execute(

@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.store.database import Database, make_folder_of
 from hiveguard_pipeline.store.revision import REVISION
-from hiveguard_pipeline.store.tables import VIEWS, metadata
+from hiveguard_pipeline.store.tables import metadata
+from hiveguard_pipeline.store.views import VIEWS
 
 _MIGRATION_LOCK = 7_304_526_118_001
 

@@ -115,6 +115,7 @@ datasets = sa.Table(
     sa.Column("modality", sa.Text, nullable=False),
     sa.Column("classes", sa.JSON),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("export_settings", sa.JSON),
 )
 
 items = sa.Table(
@@ -130,6 +131,19 @@ items = sa.Table(
     sa.UniqueConstraint("dataset_id", "external_id"),
     sa.Index(None, "dataset_id", "item_id"),
     sqlite_with_rowid=False,
+)
+
+item_details = sa.Table(
+    "item_details",
+    metadata,
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), primary_key=True),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("content", sa.Text),
+    sa.Column("group_key", sa.Text),
+    sa.Column("licence", sa.Text),
+    sqlite_with_rowid=False,
+    comment="what training formats need of an item: pixels, the text, what it is split by, its licence",
 )
 
 votes = sa.Table(
@@ -312,74 +326,53 @@ recheck_items = sa.Table(
     comment="items whose waiting votes a review released; the next run takes them up",
 )
 
-VIEWS = {
-    "active_exclusions": """
-        SELECT e.exclusion_id, e.solver_id, e.dataset_id, e.reason, e.actor, e.created_at
-        FROM exclusions e
-        WHERE e.undone_by IS NULL
-          AND NOT EXISTS (SELECT 1 FROM exclusions u WHERE u.undone_by = e.exclusion_id)
-    """,
-    "vote_status": """
-        SELECT v.vote_id, v.item_id, v.solver_id, v.answer, v.duration_ms, v.created_at, v.excluded,
-               v.vote_id <= coalesce(l.applied_through, 0) AND NOT v.excluded AS processed,
-               CASE WHEN v.vote_id <= l.applied_through AND NOT v.excluded THEN (
-                   SELECT max(b.batch_id) FROM batches b
-                   WHERE b.item_id = v.item_id AND b.generation = l.generation
-                     AND b.first_vote_id <= v.vote_id AND b.last_vote_id >= v.vote_id
-               ) END AS batch_id
-        FROM (
-            SELECT w.vote_id, w.item_id, w.solver_id, w.answer, w.duration_ms, w.created_at, EXISTS (
-                SELECT 1 FROM active_exclusions e JOIN items i ON i.dataset_id = e.dataset_id
-                WHERE i.item_id = w.item_id AND e.solver_id = w.solver_id
-            ) AS excluded
-            FROM votes w
-        ) v LEFT JOIN labels l ON l.item_id = v.item_id
-    """,
-    "item_status": """
-        SELECT i.item_id, i.dataset_id, i.external_id, i.data_ref, i.modality, i.gold_label,
-               CASE WHEN i.gold_label IS NULL THEN coalesce(l.state, 'unlabeled') ELSE 'gold' END
-                   AS state,
-               l.label, l.confidence, coalesce(l.vote_count, 0) AS vote_count,
-               coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,
-               coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, l.policy_id,
-               coalesce(l.generation, 1) AS generation,
-               coalesce(l.applied_through, 0) AS applied_through,
-               l.created_at AS labelled_at, l.updated_at
-        FROM items i LEFT JOIN labels l ON l.item_id = i.item_id
-    """,
-    "finalized_labels": """
-        SELECT i.item_id, i.dataset_id, i.external_id, i.data_ref, i.modality, l.label, l.confidence,
-               l.vote_count + l.revalidation_vote_count AS solver_count, l.created_at, l.state,
-               l.needs_review, l.policy_id, i.gold_label
-        FROM labels l JOIN items i ON i.item_id = l.item_id
-        WHERE l.state IN ('in_revalidation', 'graduated')
-    """,
-    "vote_counts": """
-        SELECT d.dataset_id,
-               (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
-                WHERE i.dataset_id = d.dataset_id)
-               + (SELECT count(*) FROM quarantined_votes q WHERE q.dataset_id = d.dataset_id) AS received,
-               (SELECT coalesce(sum(l.vote_count + l.revalidation_vote_count), 0) FROM labels l
-                WHERE l.dataset_id = d.dataset_id) AS applied,
-               (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
-                LEFT JOIN labels l ON l.item_id = v.item_id
-                WHERE i.dataset_id = d.dataset_id AND v.vote_id > coalesce(l.applied_through, 0)
-                  AND NOT EXISTS (SELECT 1 FROM active_exclusions e
-                                  WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id)
-               ) AS unprocessed,
-               (SELECT count(*) FROM quarantined_votes q WHERE q.dataset_id = d.dataset_id) AS quarantined,
-               CASE WHEN EXISTS (SELECT 1 FROM active_exclusions a WHERE a.dataset_id = d.dataset_id) THEN
-                   (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
-                    WHERE i.dataset_id = d.dataset_id)
-                   - (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
-                      WHERE i.dataset_id = d.dataset_id
-                        AND NOT EXISTS (SELECT 1 FROM active_exclusions e
-                                        WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id))
-               ELSE 0 END AS excluded
-        FROM datasets d
-    """,
-}
-"""What people and checks read, each after those that it reads: the solvers whose votes do not count, each
-vote with its batch, each item with its state, the usable labels, and the votes of each dataset (received =
-applied + unprocessed + quarantined + excluded, the applied from the labels and the others from the votes:
-two sources that must agree)."""
+schema_versions = sa.Table(
+    "schema_versions",
+    metadata,
+    _key("schema_version_id"),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("task_type", sa.Text, nullable=False),
+    sa.Column("classes", sa.JSON),
+    sa.Column("change", sa.Text, nullable=False),
+    sa.Column("class_map", sa.JSON),
+    sa.Column("ledger_position", Big, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("dataset_id", "version"),
+    sqlite_autoincrement=True,
+    comment="the classes of a dataset, a row a change; ledger rows above ledger_position are under it",
+)
+
+class_map = sa.Table(
+    "class_map",
+    metadata,
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), primary_key=True),
+    sa.Column("answer", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    comment="answers that name a class of an earlier schema version, and the class that they mean now",
+)
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("snapshot_id", sa.Text, primary_key=True),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False),
+    sa.Column("parent", sa.Text, sa.ForeignKey("snapshots.snapshot_id")),
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("policy_id", Big, sa.ForeignKey("policies.policy_id"), nullable=False),
+    sa.Column("ledger_position", Big, nullable=False),
+    sa.Column("rows", Big, nullable=False),
+    sa.Column("header", sa.JSON, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("file_sha256", sa.Text, nullable=False),
+    sa.Column("code_version", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("removed_at", UtcTime),
+    sa.Index(None, "dataset_id", "created_at"),
+    comment="label sets that exports were made of; snapshot_id is the hash of header and rows",
+)

@@ -13,7 +13,8 @@ from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import create_dataset
 from hiveguard_pipeline.store.schema import REVISION, open_database, upgrade
-from hiveguard_pipeline.store.tables import VIEWS, metadata
+from hiveguard_pipeline.store.tables import metadata
+from hiveguard_pipeline.store.views import VIEWS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
