@@ -306,6 +306,7 @@ def _history(batches: Columns, label: Any, policy_ids: list[int]) -> History:
         undone=undone,
         restores=restores,
         restates_through=batches["restates_through"],
+        era=np.zeros(rows, dtype=np.int64),
     )
 
 

@@ -1,6 +1,7 @@
 """What the rules take and give, as columns: votes, items, rows of the ledger."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,21 +13,58 @@ NO_CONFIDENCE = -1
 
 
 @dataclass(slots=True)
+class FirstPasses:
+    """What first passes give; columns of shape (items,).
+
+    prefix: votes that each took, 0 where there is none yet. label: the answer, -1 without one. agree: how
+    many of the prefix agree with it. confidence: in millionths; that of an item without a label says nothing.
+    """
+
+    prefix: Integers
+    label: Codes
+    agree: Integers
+    confidence: Integers
+
+
+class Judge(Protocol):
+    """Says which answers agree with a label, where that is not being the same answer.
+
+    era: which version of the classes holds, 0, 1, ...; None where the newest does.
+    """
+
+    def agree(self, answers: Codes, labels: Codes, era: Integers | None) -> Mask:
+        """Whether each answer agrees with the label beside it."""
+
+    def carried(self, labels: Codes, era: Integers) -> Codes:
+        """Labels that were given in an earlier era or in this one, as they read in this one."""
+
+    def first_passes(self, votes: "Votes", threshold: int, era: Integers | None) -> FirstPasses:
+        """The first label of each item, under the era beside it."""
+
+
+@dataclass(slots=True)
 class Votes:
     """Votes of n items: those of item i are answers[offsets[i]:offsets[i + 1]], in arrival order.
 
-    offsets: shape (n + 1,), int64. answers: codes of the answers, int32, >= 0.
+    offsets: shape (n + 1,), int64. answers: codes of the answers, int32, >= 0. judge: what agreeing
+    means; None: being the same answer.
     """
 
     offsets: Integers
     answers: Codes
+    judge: Judge | None = None
+
+    def agree(self, places: Integers, labels: Codes, era: Integers | None = None) -> Mask:
+        """Whether the answers at some places agree with the labels beside them."""
+        answers = self.answers.take(places)
+        return np.asarray(answers == labels if self.judge is None else self.judge.agree(answers, labels, era))
 
     def only(self, items: Integers) -> "Votes":
         """The votes of some of the items."""
         counts = self.offsets[items + 1] - self.offsets[items]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         index = np.arange(offsets[-1]) + np.repeat(self.offsets[items] - offsets[:-1], counts)
-        return Votes(offsets, self.answers[index])
+        return Votes(offsets, self.answers[index], self.judge)
 
 
 @dataclass(slots=True)

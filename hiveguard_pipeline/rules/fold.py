@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import Integers, States, judge_under, share, step
+from hiveguard_pipeline.rules.arithmetic import Integers, States, judge_under, step
 from hiveguard_pipeline.rules.columns import Folded, Items, Ledger, Votes
 from hiveguard_pipeline.rules.majority import first_pass
 from hiveguard_pipeline.rules.policy import Policy
@@ -81,7 +81,7 @@ def _fold_slice(
     votes: Votes, items: Items, applied: Integers, part: slice, policy: Policy, rows: _Rows
 ) -> None:
     """Fold the items of a slice, in place, and write their rows of the ledger."""
-    own = Votes(votes.offsets[part.start : part.stop + 1], votes.answers)
+    own = Votes(votes.offsets[part.start : part.stop + 1], votes.answers, votes.judge)
     there = Items(
         items.label[part],
         items.confidence[part],
@@ -132,17 +132,14 @@ class _Batches:
 def _first_passes(votes: Votes, items: Items, policy: Policy) -> _Opened:
     """Make the first passes, in place."""
     unlabeled = np.flatnonzero(items.state == State.UNLABELED)
-    if len(unlabeled) == len(items.state):
-        prefix, label, agree = first_pass(votes, policy.consensus_threshold)
-        items.label[:] = label
-    else:
-        prefix, agree = np.zeros(len(items.state), np.int64), np.zeros(len(items.state), np.int64)
-        prefix[unlabeled], items.label[unlabeled], agree[unlabeled] = first_pass(
-            votes.only(unlabeled), policy.consensus_threshold
-        )
-    item = np.flatnonzero(prefix)
-    agree, taken = agree[item], prefix[item]
-    confidence = share(agree, taken)
+    whole = len(unlabeled) == len(items.state)
+    found = first_pass(votes if whole else votes.only(unlabeled), policy.consensus_threshold)
+    opened = np.flatnonzero(found.prefix)
+    item = unlabeled[opened]
+    agree, taken, confidence = found.agree[opened], found.prefix[opened], found.confidence[opened]
+    prefix = np.zeros(len(items.state), dtype=np.int64)
+    prefix[item] = taken
+    items.label[item] = found.label[opened]
     state = judge_under(policy, confidence, taken)
     items.vote_count[item], items.confidence[item], items.state[item] = taken, confidence, state
     return _Opened(prefix, item, agree, confidence, state)
@@ -174,7 +171,7 @@ def _batches(votes: Votes, items: Items, prefix: Integers, policy: Policy) -> _B
         agree = np.zeros(len(item), dtype=np.int32)
         position = position.copy()
         for _ in range(size):
-            agree += votes.answers.take(position) == label
+            agree += votes.agree(position, label)
             position += 1
         confidence = step(confidence, agree, size - agree, policy.revalidation_delta)
         state = judge_under(policy, confidence, total)

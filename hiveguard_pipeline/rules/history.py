@@ -24,7 +24,7 @@ class History:
     undone: the row is a decision that a later row undoes. restores: for an undo, the position of the row
     whose outcome it brings back, -1 for the outcome of an item without rows. restates_through: for a row
     that opens a generation with a decision taken in an earlier one, the newest vote that was processed
-    then; -1 for all others.
+    then; -1 for all others. era: which version of the classes a row is under, 0 for the first.
     """
 
     item: Integers
@@ -42,6 +42,7 @@ class History:
     undone: Mask
     restores: Integers
     restates_through: Integers
+    era: Integers
 
     def __len__(self) -> int:
         return len(self.item)

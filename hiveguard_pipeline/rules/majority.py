@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import Codes, Integers
-from hiveguard_pipeline.rules.columns import NO_LABEL, Votes
+from hiveguard_pipeline.rules.arithmetic import Codes, Integers, share
+from hiveguard_pipeline.rules.columns import NO_LABEL, FirstPasses, Votes
 
 
-def first_pass(votes: Votes, threshold: int) -> tuple[Integers, Codes, Integers]:
+def first_pass(votes: Votes, threshold: int, era: Integers | None = None) -> FirstPasses:
     """The earliest prefix of n >= threshold votes in which one answer holds more than half.
 
-    Returns, for each item, n (0 where there is none yet), the answer (-1) and its number of votes in
-    the prefix (0); shapes (items,).
+    Where a judge says what agreeing means, it says what a first label is as well; era: of each item.
     """
+    if votes.judge is not None:
+        return votes.judge.first_passes(votes, threshold, era)
     starts, counts = votes.offsets[:-1], np.diff(votes.offsets)
     prefix = np.zeros(len(counts), dtype=np.int64)
     label = np.full(len(counts), NO_LABEL, dtype=np.int32)
@@ -26,7 +27,7 @@ def first_pass(votes: Votes, threshold: int) -> tuple[Integers, Codes, Integers]
     waiting = ready[~won & (counts[ready] > threshold)]
     if len(waiting):
         _later_majority(votes, waiting, threshold, prefix, label, agree)
-    return prefix, label, agree
+    return FirstPasses(prefix, label, agree, share(agree, np.maximum(prefix, 1)))
 
 
 def _majority_candidate(answers: Codes, starts: Integers, length: int) -> tuple[Codes, Integers]:

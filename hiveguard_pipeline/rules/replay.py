@@ -6,7 +6,7 @@ it, and every row must be what the rules make of those votes under the policy th
 
 import numpy as np
 
-from hiveguard_pipeline.rules.arithmetic import Integers, Mask, judge, share, step
+from hiveguard_pipeline.rules.arithmetic import Integers, Mask, judge, step
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.history import (
     DECISIONS,
@@ -79,7 +79,10 @@ def replay(
 
     first_of_item = np.arange(rows) == opens
     previous = np.maximum(np.arange(rows) - 1, 0)
-    label_before = np.where(first_of_item, NO_LABEL, history.label[previous])
+    kept_label = history.label[previous]
+    if votes.judge is not None:
+        kept_label = votes.judge.carried(kept_label, history.era)
+    label_before = np.where(first_of_item, NO_LABEL, kept_label)
     state_before = np.where(first_of_item, State.UNLABELED, history.state_after[previous])
     confidence_before = np.where(first_of_item, NO_CONFIDENCE, history.confidence_after[previous])
     differ(history.confidence_before != confidence_before, "does not begin at the confidence before it")
@@ -138,24 +141,18 @@ def _agreeing(votes: Votes, history: History, start: Integers, size: Integers, h
     counts = size[rows]
     row = np.repeat(rows, counts)
     offset = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    same = votes.answers[start[row] + offset] == history.label[row]
+    same = votes.agree(start[row] + offset, history.label[row], history.era[row])
     return np.bincount(row[same], minlength=len(history)).astype(np.int64)
 
 
 def _check_first_passes(votes: Votes, history: History, rows: Mask, limits: Limits, differ: Differ) -> None:
-    wrong_prefix = np.zeros(len(history), dtype=bool)
-    wrong_label = np.zeros(len(history), dtype=bool)
+    wrong_prefix, wrong_label, wrong_share = (np.zeros(len(history), dtype=bool) for _ in range(3))
     for threshold in np.unique(limits.threshold[rows]):
         chosen = np.flatnonzero(rows & (limits.threshold == threshold))
-        items = history.item[chosen]
-        counts = np.diff(votes.offsets)[items]
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        index = np.arange(offsets[-1]) + np.repeat(votes.offsets[items] - offsets[:-1], counts)
-        prefix, label, _ = first_pass(Votes(offsets, votes.answers[index]), int(threshold))
-        wrong_prefix[chosen] = prefix != history.agree[chosen] + history.disagree[chosen]
-        wrong_label[chosen] = label != history.label[chosen]
-    size = np.maximum(history.agree + history.disagree, 1)
-    wrong_share = rows & (share(history.agree, size) != history.confidence_after)
+        found = first_pass(votes.only(history.item[chosen]), int(threshold), history.era[chosen])
+        wrong_prefix[chosen] = found.prefix != history.agree[chosen] + history.disagree[chosen]
+        wrong_label[chosen] = found.label != history.label[chosen]
+        wrong_share[chosen] = found.confidence != history.confidence_after[chosen]
     differ(wrong_prefix, "does not end at the earliest majority")
     differ(wrong_label, "gives a label that its votes do not")
     differ(wrong_share, "reaches another confidence than its votes give")

@@ -42,7 +42,7 @@ def check_probable(
     counts = np.clip(taken_after[found], 0, np.diff(votes.offsets)[held])
     row = np.repeat(np.arange(len(found)), counts)
     place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + votes.offsets[held[row]]
-    same = votes.answers[place] == history.label[found[row]]
+    same = votes.agree(place, history.label[found[row]], history.era[found[row]])
     agree = np.bincount(row[same], minlength=len(found)).astype(np.int64)
     wrong = np.zeros(len(history), dtype=bool)
     wrong[found] = share(agree, np.maximum(counts, 1)) != history.confidence_after[found]

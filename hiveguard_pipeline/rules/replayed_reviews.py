@@ -58,7 +58,7 @@ def check_reviews(
     kept = kept | (discard & opens_anew & (history.label != NO_LABEL))
     rows = np.flatnonzero(kept)
     applied = applied_after[rows]
-    agreeing = _Span(votes, history.item[rows], applied, history.label[rows]).agreeing
+    agreeing = _Span(votes, history.item[rows], applied, history.label[rows], history.era[rows]).agreeing
     reached = np.maximum(share(agreeing, np.maximum(applied, 1)), limits.floor[rows])
     wrong = np.zeros(len(history), dtype=bool)
     wrong[rows] = reached != history.confidence_after[rows]
@@ -105,13 +105,15 @@ class _Span:
     item: Integers
     length: Integers
     label: Codes
+    era: Integers
 
     @property
     def agreeing(self) -> Integers:
         fits = np.clip(self.length, 0, np.diff(self.votes.offsets)[self.item])
         span = np.repeat(np.arange(len(self.item)), fits)
         offset = np.arange(len(span)) - np.repeat(np.cumsum(fits) - fits, fits)
-        same = self.votes.answers[self.votes.offsets[self.item[span]] + offset] == self.label[span]
+        place = self.votes.offsets[self.item[span]] + offset
+        same = self.votes.agree(place, self.label[span], self.era[span])
         return np.bincount(span[same], minlength=len(self.item)).astype(np.int64)
 
 

@@ -193,7 +193,8 @@ def history(entries: list[list[Entry]]) -> History:
         for name in Entry.__dataclass_fields__
     }
     values["restores"] = np.array(restores, dtype=np.int64)
-    return History(item=np.array([item for item, _ in numbered], dtype=np.int64), **values)
+    item = np.array([item for item, _ in numbered], dtype=np.int64)
+    return History(item=item, era=np.zeros_like(item), **values)
 
 
 def plain(row: Entry, policies: list[Policy]) -> oracle.Row:
