@@ -91,3 +91,16 @@ def succeeded_since(postgres: Postgres, moment: float) -> set[str]:
 def now() -> float:
     """Seconds since 1970, as the event log counts them."""
     return time.time()
+
+
+def standing(postgres: Postgres) -> str:
+    """The newest runs of each status and job, and why sensors asked for none: for a test that fails."""
+    rows = postgres.rows(
+        "dagster",
+        "SELECT status, pipeline_name, coalesce(partition, '-'), count(*), max(update_timestamp) FROM runs"
+        " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    )
+    ticks = postgres.rows(
+        "dagster", "SELECT tick_body FROM job_ticks WHERE type = 'SENSOR' ORDER BY id DESC LIMIT 12"
+    )
+    return "\n".join([" ".join(map(str, row)) for row in rows] + [str(tick[0])[:600] for tick in ticks])
