@@ -103,5 +103,7 @@ def _changes(settings: tuple[str, ...]) -> dict[str, str]:
         key, equals, value = setting.partition("=")
         if not equals:
             raise click.UsageError(f"{setting!r} is not KEY=VALUE")
+        if key.strip() in changes:
+            raise click.UsageError(f"{key.strip()} is given twice")
         changes[key.strip()] = value.strip()
     return changes

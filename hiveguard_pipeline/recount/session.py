@@ -29,6 +29,7 @@ SHIPPED = (
     "__init__.py",
     "errors.py",
     "rules/*.py",
+    "rules/structured/*.py",
     "recount/__init__.py",
     "recount/fold.py",
     "recount/rows.py",
@@ -211,8 +212,11 @@ def one_line_errors() -> Iterator[None]:
     def is_not_of_py4j(record: logging.LogRecord) -> bool:
         return record.module != "java_gateway"
 
-    # py4j logs an interrupt with its traceback, by the root logger.
+    # py4j logs an interrupt with its traceback, by the root logger and by its own.
     logging.getLogger().addFilter(is_not_of_py4j)
+    own = logging.getLogger("py4j")
+    level = own.level
+    own.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -223,6 +227,7 @@ def one_line_errors() -> Iterator[None]:
         raise HiveGuardError(f"Spark: {explained(error)}") from None
     finally:
         logging.getLogger().removeFilter(is_not_of_py4j)
+        own.setLevel(level)
 
 
 class _Signals:
