@@ -1,0 +1,239 @@
+"""One format into another: what FormatConverter does, and `hiveguard convert` with it.
+
+The output is put together under a hidden name beside its place and renamed at the end, so that an error or
+a refused loss leaves nothing behind.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.formats.features import FeatureCounter
+from hiveguard_pipeline.formats.format import Format, Options
+from hiveguard_pipeline.formats.losses import Loss, Losses
+from hiveguard_pipeline.formats.model import Item, Source
+from hiveguard_pipeline.formats.registry import open_format
+
+SIDE_CAR_IGNORED = "side_car_ignored"
+"""The code for a side-car that is not trusted: the folder is read as if it had none."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Conversion:
+    """What a conversion did.
+
+    kept: what the files cannot hold and the side-car beside them restores; lost: what nothing does. notes:
+    what of the input is no annotation, as answers that people withdrew.
+    """
+
+    items: int = 0
+    annotations: int = 0
+    kept: list[Loss] = field(default_factory=list)
+    lost: list[Loss] = field(default_factory=list)
+    notes: list[Loss] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Opened:
+    source: Source
+    rebased: bool
+    notes: Losses
+
+
+class FormatConverter:
+    """Converts annotations between the formats of `hiveguard_pipeline.formats.FORMATS`."""
+
+    def convert(
+        self,
+        *,
+        input_path: str | Path,
+        input_format: str,
+        output_path: str | Path,
+        output_format: str,
+        image_dir: str | Path | None = None,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> Conversion:
+        """Convert a file or folder. image_dir: where image files lie, for their sizes.
+
+        progress is called with the number of items so far. Raises BadInputError for input that cannot be
+        taken, for an output that is there already, and for losses that nothing restores, unless
+        options.allow_lossy; then nothing was written.
+        """
+        chosen = options or Options()
+        if image_dir is not None:
+            chosen = replace(chosen, image_dir=Path(image_dir))
+        given, target = Path(input_path), Path(output_path)
+        reader, writer = open_format(input_format), open_format(output_format)
+        if not given.exists():
+            raise BadInputError(f"{given}: there is no such file or folder.")
+        _refuse_taken(target)
+        lost, found = Losses(), Losses()
+        opened = _open(reader, given, chosen, lost)
+        if opened.rebased:
+            chosen = replace(chosen, rebase_paths=None)
+        with _in_place(target, folder=writer.has_side_car) as partial:
+            done = _write(writer, opened.source, partial, chosen, found, progress)
+            done.notes = opened.notes.rows()
+            if writer.has_side_car:
+                done.kept, done.lost = found.rows(), lost.rows()
+            else:
+                done.lost = _sum(lost, found).rows()
+            if done.lost and not chosen.allow_lossy:
+                raise BadInputError(_refusal(input_format, output_format, done.lost))
+        return done
+
+    def to_huggingface(
+        self, *, annotations_path: str | Path, output_dir: str | Path, push_to_hub: bool = False
+    ) -> Any:
+        """Write a Hugging Face dataset of a file or folder in any of the formats; see formats.huggingface."""
+        from hiveguard_pipeline.formats.huggingface import to_huggingface
+
+        return to_huggingface(
+            annotations_path=annotations_path, output_dir=output_dir, push_to_hub=push_to_hub
+        )
+
+
+def open_source(name: str, path: Path, options: Options, lost: Losses) -> Source:
+    """A file or folder in a format as a source, restored from its side-car where it has one.
+
+    lost: gets what the model has no place for, while items are read, and a side-car that is not trusted.
+    """
+    return _open(open_format(name), path, options, lost).source
+
+
+def write_source(
+    source: Source, output_format: str, output_path: Path, options: Options, progress: Progress | None = None
+) -> Conversion:
+    """Write what no file was read for: a source that is there already.
+
+    Raises BadInputError as FormatConverter.convert does; then nothing was written.
+    """
+    writer, found = open_format(output_format), Losses()
+    _refuse_taken(output_path)
+    with _in_place(output_path, folder=writer.has_side_car) as partial:
+        done = _write(writer, source, partial, options, found, progress)
+        if writer.has_side_car:
+            done.kept = found.rows()
+        else:
+            done.lost = found.rows()
+        if done.lost and not options.allow_lossy:
+            raise BadInputError(_refusal("this source", output_format, done.lost))
+    return done
+
+
+def _open(reader: Format, path: Path, options: Options, lost: Losses) -> _Opened:
+    if reader.has_side_car:
+        from hiveguard_pipeline.formats.side_car import SIDE_CAR, BrokenSideCarError, SideCar
+        from hiveguard_pipeline.formats.side_car_join import joined
+
+        folder = path if path.is_dir() else path.parent
+        if (folder / SIDE_CAR).is_file():
+            try:
+                side_car = SideCar(folder, reader.name)
+                reading = reader.read(
+                    path, replace(options, known_size=side_car.known_size, unchanged=side_car.unchanged)
+                )
+                source = joined(side_car, reading)
+            except BrokenSideCarError as error:
+                lost.add(SIDE_CAR_IGNORED, f"{folder / SIDE_CAR}: {error}")
+            else:
+                _add_all(lost, reading.losses)
+                return _Opened(source, False, reading.notes)
+    reading = reader.read(path, options)
+
+    def items() -> Iterator[Item]:
+        for read in reading.reads():
+            yield read.item
+        _add_all(lost, reading.losses)
+        reading.losses = Losses()
+
+    return _Opened(Source(reading.header, items), reading.rebased, reading.notes)
+
+
+def _write(
+    writer: Format, source: Source, partial: Path, options: Options, found: Losses, progress: Progress | None
+) -> Conversion:
+    done = Conversion()
+    features = FeatureCounter(source.header, writer.holds, found)
+
+    def counted() -> Iterator[Item]:
+        for item in source.items():
+            features.count(item)
+            yield item
+        features.finish()
+
+    with ExitStack() as stack:
+        side_car = None
+        if writer.has_side_car:
+            from hiveguard_pipeline.formats.side_car import SideCarWriter
+
+            side_car = SideCarWriter(partial, writer.name, source.header)
+            stack.callback(side_car.close)
+        for written in writer.write(source.header, counted(), partial, options, found):
+            done.items += 1
+            done.annotations += len(written.item.annotations)
+            if side_car is not None:
+                side_car.add(written)
+            if progress is not None and done.items % 100 == 0:
+                progress(done.items)
+        if side_car is not None:
+            side_car.finish()
+    return done
+
+
+@contextmanager
+def _in_place(target: Path, *, folder: bool) -> Iterator[Path]:
+    """A hidden place beside a target, which is renamed to it if all goes well, and is gone if not."""
+    try:
+        hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".partial"))
+    except OSError as error:
+        raise BadInputError(f"{target.parent}: cannot be written to: {error.strerror}.") from None
+    try:
+        partial = hidden / "output"
+        if folder:
+            partial.mkdir()
+        yield partial
+        _refuse_taken(target)
+        os.replace(partial, target)
+    except OSError as error:
+        raise BadInputError(f"{target}: cannot be written: {error.strerror or error}.") from None
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(hidden)
+
+
+def _refuse_taken(target: Path) -> None:
+    """A target may be an empty folder, or nothing."""
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise BadInputError(f"{target} is there already; name another output, or take it away first.")
+    if not target.absolute().parent.is_dir():
+        raise BadInputError(f"{target}: there is no folder {target.absolute().parent}.")
+
+
+def _sum(*parts: Losses) -> Losses:
+    total = Losses()
+    for part in parts:
+        _add_all(total, part)
+    return total
+
+
+def _add_all(total: Losses, part: Losses) -> None:
+    for loss in part.rows():
+        total.add(loss.code, loss.example, loss.count)
+
+
+def _refusal(given: str, wanted: str, lost: list[Loss]) -> str:
+    said = "; ".join(f"{loss.code} {loss.count} (first: {loss.example})" for loss in lost)
+    return (
+        f"{given} to {wanted} would lose what nothing restores: {said}. Nothing was written; to write it all "
+        "the same, add --allow-lossy."
+    )

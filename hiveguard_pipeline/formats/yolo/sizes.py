@@ -1,0 +1,15 @@
+"""What is said where the size of an image is wanted and nobody knows it."""
+
+from hiveguard_pipeline.errors import BadInputError
+
+NAMED = 5
+"""Images that the error names, of all that lack a size."""
+
+
+def sizes_unknown(where: str, count: int, first: list[str]) -> BadInputError:
+    """The error for images without a size; where: ends in a colon and a space, or empty."""
+    return BadInputError(
+        f"{where}the sizes of {count} images are not known, and YOLO's numbers are shares of them: "
+        f"{', '.join(first)}{', ...' if count > len(first) else ''}. Name the folder of the image files with "
+        "--image-dir."
+    )
