@@ -21,7 +21,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.intake.rows import LONGEST_ROW_BYTES, UNREADABLE, Block, Lines, Rows, as_text
+from hiveguard_pipeline.intake.rows import LONGEST_ROW_BYTES, UNREADABLE, Block, Lines, Number, Rows, as_text
 
 BLOCK_BYTES = 8 << 20
 
@@ -235,10 +235,11 @@ class RowFile:
             if not text.strip():
                 continue
             try:
-                found = json.loads(text, parse_int=str, parse_float=str)
+                found = json.loads(text, parse_int=Number, parse_float=Number)
+                is_row = isinstance(found, dict)
+                fields = [as_text(found.get(name)) for name in self._known] if is_row else None
             except (ValueError, RecursionError):
-                found = None
-            fields = [as_text(found.get(name)) for name in self._known] if isinstance(found, dict) else None
+                fields = None
             collected.add(self._line + number, text, fields)
         return collected.block()
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from hiveguard_pipeline.intake import checks
 from hiveguard_pipeline.intake.files import RowFile
 from hiveguard_pipeline.intake.rows import Block
+from hiveguard_pipeline.intake.structured import LONGEST_STRUCTURED, in_one_form
 from hiveguard_pipeline.intake.texts import RowTexts
 
 COLUMNS = ("external_id", "item_id", "solver_id", "answer", "duration_ms", "created_at")
@@ -52,15 +53,21 @@ class Gathered:
 
 
 def gather(
-    file: RowFile, classes: tuple[str, ...] | None, report: Callable[[int], None] | None = None
+    file: RowFile,
+    classes: tuple[str, ...] | None,
+    report: Callable[[int], None] | None = None,
+    part: str | None = None,
 ) -> Gathered:
-    """Read a file's rows and check each by itself."""
+    """Read a file's rows and check each by itself.
+
+    part: what structured answers always have; None where an answer is the name of a class.
+    """
     texts = RowTexts()
     blocks, lines, rows = [], [np.empty(0, dtype=np.int64)], 0
     for block in file.blocks():
         texts.add(block.row)
         lines.append(block.line)
-        blocks.append(_checked(block, classes))
+        blocks.append(_checked(block, classes, part))
         rows += len(block.line)
         if report:
             report(rows)
@@ -79,7 +86,9 @@ def gather(
     )
 
 
-def _checked(block: Block, classes: tuple[str, ...] | None) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def _checked(
+    block: Block, classes: tuple[str, ...] | None, part: str | None
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """The reasons against a block's rows, what they hold, and what they say."""
     rows = len(block.line)
     value = {name: block.values.get(name, pa.nulls(rows, pa.string())) for name in COLUMNS}
@@ -89,11 +98,13 @@ def _checked(block: Block, classes: tuple[str, ...] | None) -> tuple[Any, dict[s
     no_item = pc.and_(checks.is_blank(value["external_id"]), checks.is_blank(value["item_id"]))
     keys = [value["external_id"], value["solver_id"]]
     texts = [value["external_id"], value["item_id"], value["solver_id"], value["answer"]]
-    outside = (
-        pc.invert(pc.is_in(value["answer"], value_set=pa.array(classes, type=pa.string())))
-        if classes is not None
-        else pa.scalar(False)
-    )
+    unfit, longest = pa.nulls(rows, pa.string()), checks.LONGEST_ANSWER
+    if part is not None:
+        value["answer"], unfit = in_one_form(value["answer"], part, classes)
+        longest = LONGEST_STRUCTURED
+    elif classes is not None:
+        outside = pc.invert(pc.is_in(value["answer"], value_set=pa.array(classes, type=pa.string())))
+        unfit = pc.if_else(outside, pa.scalar("answer_not_in_classes"), unfit)
     reason = checks.first_reason(
         block.reason,
         *((checks.has_nul(column), "nul_character") for column in texts),
@@ -101,8 +112,8 @@ def _checked(block: Block, classes: tuple[str, ...] | None) -> tuple[Any, dict[s
         (checks.is_blank(value["solver_id"]), "no_solver"),
         (checks.is_blank(value["answer"]), "empty_answer"),
         *((checks.too_long(column, checks.LONGEST_KEY), "too_long") for column in keys),
-        (checks.too_long(value["answer"], checks.LONGEST_ANSWER), "too_long"),
-        (outside, "answer_not_in_classes"),
+        (checks.too_long(value["answer"], longest), "too_long"),
+        *((pc.equal(unfit, word), word) for word in pc.unique(unfit.drop_null()).to_pylist()),
         (bad_duration, "bad_duration"),
         (bad_time, "bad_time"),
     )

@@ -15,18 +15,22 @@ import sqlalchemy as sa
 from hiveguard_pipeline.intake import checks
 from hiveguard_pipeline.intake.gathered import Gathered
 from hiveguard_pipeline.intake.resolved import Resolved
+from hiveguard_pipeline.intake.structured import stored_form
+from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append, read_columns
 from hiveguard_pipeline.store.datasets import Dataset
 
 UNKNOWN_ITEM = "unknown_item"
+NO_CLASS = "answer_not_in_classes"
 DUPLICATE = "duplicate_vote"
 
 
 @dataclass(slots=True)
 class Judged:
     """Positions of the rows that are new votes, and of those for quarantine with their reasons and
-    fingerprints; and the quarantine_ids of rows whose item has come since, which this file shows again.
+    fingerprints; and the quarantine_ids of rows whose item or class has come since, which this file shows
+    again.
     """
 
     votes: Any
@@ -46,18 +50,20 @@ def judge(
     )
     good = pc.is_null(reason).to_numpy(zero_copy_only=False)
     pair = _pairs(rows, items, good)
-    taken, same = _taken(connection, rows, items, good, has_durations)
+    structured = is_structured(dataset.task_type)
+    taken, same = _taken(connection, rows, items, good, has_durations, structured)
     special = ~good | taken
     special[_repeated(pair, good)] = True
-    returning = _has_itemless(connection, dataset)
+    waited_for = _waited_for(dataset)
+    returning = _has_waiting(connection, dataset, waited_for)
     at = np.arange(len(rows)) if returning else np.flatnonzero(special)
 
     marks = rows.fingerprints(at) if len(at) else np.empty(0, dtype=np.int64)
     nth = np.ones(len(at), dtype=np.int64)
     again, shown = checks.occurrences(marks)
     nth[again] = shown
-    held, itemless = _held(connection, dataset, marks)
-    held = np.where(items.of_row[at] >= 0, held - itemless, held)
+    held, waiting = _held(connection, dataset, marks, waited_for)
+    held = np.where(good[at], held - waiting, held)
 
     wanted = np.ones(len(rows), dtype=bool)
     wanted[at] = nth > held
@@ -78,7 +84,7 @@ def judge(
         quarantined=refused,
         reason=word,
         fingerprint=marks[np.searchsorted(at, refused)],
-        released=_released(connection, dataset, marks[items.of_row[at] >= 0]) if returning else [],
+        released=_released(connection, dataset, marks[good[at]], waited_for) if returning else [],
     )
 
 
@@ -107,7 +113,12 @@ def _firsts(pair: Any) -> Any:
 
 
 def _taken(
-    connection: sa.Connection, rows: Gathered, items: Resolved, good: Any, has_durations: bool
+    connection: sa.Connection,
+    rows: Gathered,
+    items: Resolved,
+    good: Any,
+    has_durations: bool,
+    structured: bool,
 ) -> tuple[Any, Any]:
     """Rows whose solver has voted on the item before, and those of them that say what that vote says.
 
@@ -148,8 +159,9 @@ def _taken(
     found = votes["n"]
     take = pa.array(found)
     created_at = rows.values["created_at"].take(take)
+    given = stored_form(votes["answer"]) if structured else votes["answer"]
     alike = pc.and_(
-        pc.equal(rows.values["answer"].take(take), votes["answer"]),
+        pc.equal(rows.values["answer"].take(take), given),
         pc.fill_null(pc.equal(created_at, votes["created_at"]), True),
     )
     if has_durations:
@@ -175,25 +187,32 @@ def _voted_on(connection: sa.Connection, items: Resolved) -> Any:
     return voted
 
 
-def _has_itemless(connection: sa.Connection, dataset: Dataset) -> bool:
+def _waited_for(dataset: Dataset) -> tuple[str, ...]:
+    """Reasons that may have gone since: items come, and classes that were added."""
+    return (UNKNOWN_ITEM, NO_CLASS) if dataset.schema_version > 1 else (UNKNOWN_ITEM,)
+
+
+def _has_waiting(connection: sa.Connection, dataset: Dataset, reasons: tuple[str, ...]) -> bool:
     return bool(
         connection.execute(
             sa.select(
                 sa.exists().where(
                     t.quarantined_votes.c.dataset_id == dataset.dataset_id,
-                    t.quarantined_votes.c.reason == UNKNOWN_ITEM,
+                    t.quarantined_votes.c.reason.in_(reasons),
                 )
             )
         ).scalar_one()
     )
 
 
-def _held(connection: sa.Connection, dataset: Dataset, marks: Any) -> tuple[Any, Any]:
-    """How many rows of quarantine each fingerprint has, and how many of those for want of their item."""
-    held, itemless = np.zeros(len(marks), dtype=np.int64), np.zeros(len(marks), dtype=np.int64)
+def _held(
+    connection: sa.Connection, dataset: Dataset, marks: Any, reasons: tuple[str, ...]
+) -> tuple[Any, Any]:
+    """How many rows of quarantine each fingerprint has, and how many of those for one of the reasons."""
+    held, waiting = np.zeros(len(marks), dtype=np.int64), np.zeros(len(marks), dtype=np.int64)
     unique = np.unique(marks)
     if not len(unique):
-        return held, itemless
+        return held, waiting
     there = connection.execute(
         sa.text(
             "SELECT count(*) FROM (SELECT 1 FROM quarantined_votes WHERE dataset_id = :dataset LIMIT :most) q"
@@ -201,7 +220,7 @@ def _held(connection: sa.Connection, dataset: Dataset, marks: Any) -> tuple[Any,
         {"dataset": dataset.dataset_id, "most": len(unique)},
     ).scalar_one()
     if not there:
-        return held, itemless
+        return held, waiting
     # What is fewer is gone through: the fingerprints of this file, or all of the quarantine.
     few = there == len(unique)
     if few:
@@ -210,11 +229,11 @@ def _held(connection: sa.Connection, dataset: Dataset, marks: Any) -> tuple[Any,
     found = read_columns(
         connection,
         "SELECT q.fingerprint AS fingerprint, count(*) AS held,"
-        f" count(CASE WHEN q.reason = '{UNKNOWN_ITEM}' THEN 1 END) AS itemless"
+        f" count(CASE WHEN q.reason IN ({_listed(reasons)}) THEN 1 END) AS waiting"
         f" FROM quarantined_votes q {'JOIN marks m ON q.fingerprint = m.fingerprint' if few else ''}"
         " WHERE q.dataset_id = :dataset GROUP BY q.fingerprint",
         {"dataset": dataset.dataset_id},
-        {"fingerprint": int, "held": int, "itemless": int},
+        {"fingerprint": int, "held": int, "waiting": int},
     )
     if few:
         connection.execute(sa.text("DROP TABLE marks"))
@@ -222,16 +241,17 @@ def _held(connection: sa.Connection, dataset: Dataset, marks: Any) -> tuple[Any,
         order = np.argsort(found["fingerprint"])
         place = np.searchsorted(found["fingerprint"], marks, sorter=order).clip(0, len(order) - 1)
         hit = found["fingerprint"][order[place]] == marks
-        held[hit], itemless[hit] = found["held"][order[place[hit]]], found["itemless"][order[place[hit]]]
-    return held, itemless
+        held[hit], waiting[hit] = found["held"][order[place[hit]]], found["waiting"][order[place[hit]]]
+    return held, waiting
 
 
-def _released(connection: sa.Connection, dataset: Dataset, marks: Any) -> list[int]:
-    """Rows of quarantine for want of their item, as many of each fingerprint as the file shows."""
+def _released(connection: sa.Connection, dataset: Dataset, marks: Any, reasons: tuple[str, ...]) -> list[int]:
+    """Rows of quarantine for one of the reasons, as many of each fingerprint as the file shows."""
     waiting = read_columns(
         connection,
         "SELECT quarantine_id, fingerprint FROM quarantined_votes"
-        f" WHERE dataset_id = :dataset AND reason = '{UNKNOWN_ITEM}' ORDER BY fingerprint, quarantine_id",
+        f" WHERE dataset_id = :dataset AND reason IN ({_listed(reasons)})"
+        " ORDER BY fingerprint, quarantine_id",
         {"dataset": dataset.dataset_id},
         {"quarantine_id": int, "fingerprint": int},
     )
@@ -243,3 +263,7 @@ def _released(connection: sa.Connection, dataset: Dataset, marks: Any) -> list[i
     place = np.searchsorted(shown, own).clip(0, len(shown) - 1)
     leaves = (shown[place] == own) & (nth <= counts[place])
     return [int(key) for key in waiting["quarantine_id"][leaves]]
+
+
+def _listed(reasons: tuple[str, ...]) -> str:
+    return ", ".join(f"'{reason}'" for reason in reasons)

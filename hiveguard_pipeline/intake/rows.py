@@ -128,8 +128,23 @@ class Rows:
         )
 
 
+class Number(str):
+    """A number of JSON, as it is written."""
+
+    __slots__ = ()
+
+
 def as_text(value: object) -> str | None:
     """A JSON value as the text it stands for; what is not text or a number, as JSON again."""
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    """A value whose numbers are numbers."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return json.loads(value) if isinstance(value, Number) else value

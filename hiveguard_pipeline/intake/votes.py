@@ -6,8 +6,8 @@ transaction: a file is taken as a whole, row by row judged, or not at all.
 A row is known already if rows like it were received before at least as often as the file has shown it so
 far. Received before are the rows in quarantine with the same values, and the vote of the same solver on the
 same item if it has the row's answer, its duration (where the file has durations) and its time (where the
-row has one). A row that is in quarantine because its item was unknown, and whose item has come since, is
-judged anew and leaves quarantine.
+row has one). A row that is in quarantine because its item was unknown, or its answer no class, and whose item
+or class has come since, is judged anew and leaves quarantine. A former name of a class is an answer as ever.
 """
 
 from collections import Counter
@@ -22,13 +22,16 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from hiveguard_pipeline.intake.files import RowFile
+from hiveguard_pipeline.intake.fitting import misfits
 from hiveguard_pipeline.intake.gathered import COLUMNS, Gathered, gather
 from hiveguard_pipeline.intake.judged import Judged, judge
 from hiveguard_pipeline.intake.resolved import Resolved, resolve_items
+from hiveguard_pipeline.rules.structured.tasks import STRUCTURED_TASKS
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
+from hiveguard_pipeline.store.schema_versions import accepted_names
 from hiveguard_pipeline.store.votes import insert_votes
 
 
@@ -64,8 +67,12 @@ def import_votes(
         # Every item is found before its votes go in, under the lock of the dataset.
         with database.write(check_references=False) as connection:
             dataset = lock_dataset(connection, dataset_name)
-            rows = gather(file, dataset.classes, report)
+            part = STRUCTURED_TASKS.get(dataset.task_type)
+            rows = gather(file, accepted_names(connection, dataset), report, part)
             items = resolve_items(connection, dataset, rows, create_items)
+            if part is not None:
+                unfit = misfits(connection, rows.values["answer"], rows.reason, items)
+                rows.reason = pa.chunked_array([pc.coalesce(rows.reason.combine_chunks(), unfit)])
             moment = now_text()
             judged = judge(connection, dataset, rows, items, "duration_ms" in file.columns)
             while not insert_votes(connection, _votes(rows, items, judged, moment)):
