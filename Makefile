@@ -44,7 +44,7 @@ bench: .venv/.test peers
 bench-quick:
 	@$(MAKE) bench QUICK=1
 
-peers: .peers/crowd-kit/.installed
+peers: .peers/crowd-kit/.installed .peers/formats/.installed
 
 # What irrCAC, statsmodels, scikit-learn and crowd-kit say of the real votes, for the tests of quality.
 golden: .peers/irrcac/.installed .peers/crowd-kit/.installed
@@ -60,6 +60,8 @@ lock:
 	  --generate-hashes --no-header --no-annotate --no-strip-extras -o deploy/launchers.lock
 	uv pip compile benchmarks/crowd-kit.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/crowd-kit.lock
+	uv pip compile benchmarks/formats.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o benchmarks/formats.lock
 	uv pip compile benchmarks/irrcac.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/irrcac.lock
 

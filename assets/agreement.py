@@ -10,7 +10,9 @@ from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
 from hiveguard_pipeline.quality.agreement import LEAST_KAPPA, Agreement, Judgement, agreement, judge
+from hiveguard_pipeline.quality.structured import FOR_CLASSES, StructuredAgreement, structured_agreement
 from hiveguard_pipeline.resources import StoreResource
+from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store.crowd import read_crowd
 from hiveguard_pipeline.store.datasets import get_dataset
 
@@ -51,7 +53,10 @@ def label_agreement(context: dg.AssetExecutionContext, store: StoreResource) -> 
     """Measure the votes as they are."""
     with heartbeat(context.instance, context.run):
         with store.open().read() as connection:
-            crowd = read_crowd(connection, get_dataset(connection, context.partition_key))
+            dataset = get_dataset(connection, context.partition_key)
+            if is_structured(dataset.task_type):
+                return _of_structured(context.partition_key, structured_agreement(connection, dataset))
+            crowd = read_crowd(connection, dataset)
         found = agreement(crowd)
         judged = judge(found)
     for note in found.notes:
@@ -83,6 +88,28 @@ def label_agreement(context: dg.AssetExecutionContext, store: StoreResource) -> 
                         if rows
                     },
                 },
+            )
+        ],
+    )
+
+
+def _of_structured(name: str, found: StructuredAgreement) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Structured answers against labels: there is no kappa to judge by."""
+    figures = found.figures()
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(figures[key] is not None for key in ("mean_f1", "label_agreement")),
+            **{key: value for key, value in figures.items() if value is not None},
+            "not_measured": FOR_CLASSES,
+        },
+        data_version=dg.DataVersion(f"{found.newest}.{len(found.f1)}"),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=SUFFICIENT.name,
+                passed=True,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"not judged: {FOR_CLASSES}",
+                metadata={"dataset": name},
             )
         ],
     )

@@ -12,8 +12,11 @@ from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.quality.calibration import Calibrated, calibrate_dataset
+from hiveguard_pipeline.quality.structured import FOR_CLASSES
 from hiveguard_pipeline.resources import StoreResource
+from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.settings import Settings
+from hiveguard_pipeline.store.datasets import get_dataset
 from hiveguard_pipeline.store.settlement import settle_reviews
 
 GROUP = "quality"
@@ -52,6 +55,10 @@ def label_probabilities(context: dg.AssetExecutionContext, store: StoreResource)
     """Calibrate the dataset on its gold items and give each label its probability."""
     with heartbeat(context.instance, context.run):
         database = store.open()
+        with database.read() as connection:
+            structured = is_structured(get_dataset(connection, context.partition_key).task_type)
+        if structured:  # nothing to hold a limit against, now and later
+            return _not_calibrated(FOR_CLASSES, None)
         try:
             done = calibrate_dataset(database, context.partition_key)
         except BadInputError as error:  # there is no model of such a crowd

@@ -10,9 +10,9 @@ from assets.heartbeat import heartbeat
 from assets.metadata import EXPORT_COLUMNS, LABEL_COLUMNS, columns, dataset_pictures
 from assets.partitions import DATASETS, OWNERS, is_batch
 from assets.votes import ITEMS, VOTES
-from hiveguard_pipeline.exports import write_training_export
 from hiveguard_pipeline.resources import ExportsResource, StoreResource
 from hiveguard_pipeline.settings import differing_settings
+from hiveguard_pipeline.snapshots import write_training_export
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import current_policy, get_dataset, progress_of
 from hiveguard_pipeline.store.ledger import Applied, apply_votes
@@ -105,8 +105,8 @@ def finalized_labels(context: dg.AssetExecutionContext, store: StoreResource) ->
     group_name=GROUP,
     deps=[finalized_labels],
     description=(
-        "The graduated labels as files (csv, jsonl, json, parquet) with a manifest;"
-        " latest.json names the newest."
+        "The graduated labels as files (csv, jsonl, json, parquet, and the training formats of the dataset's"
+        " settings) with a manifest, all from one snapshot; latest.json names the newest."
     ),
     kinds={"file", "parquet", "csv", "json"},
     owners=OWNERS,
@@ -117,7 +117,7 @@ def finalized_labels(context: dg.AssetExecutionContext, store: StoreResource) ->
 def training_export(
     context: dg.AssetExecutionContext, store: StoreResource, exports: ExportsResource
 ) -> dg.MaterializeResult[Any]:
-    """Write a new export of the dataset's graduated labels."""
+    """Make a snapshot of the dataset's graduated labels, and write a new export of it."""
     database = store.open()
     with heartbeat(context.instance, context.run):
         written = write_training_export(
@@ -126,6 +126,8 @@ def training_export(
             exports.root,
             kept=exports.kept,
             run_id=context.run.run_id,
+            snapshots=exports.snapshot_root,
+            snapshots_kept=exports.snapshots_kept,
         )
         with database.read() as connection:
             shown = dataset_pictures(connection, get_dataset(connection, context.partition_key))
@@ -135,11 +137,13 @@ def training_export(
             "path": dg.MetadataValue.path(written.path),
             "export_id": written.export_id,
             "is_latest": written.is_latest,
+            "snapshot_id": written.snapshot.snapshot_id,
+            "newest_vote": written.newest_vote,
             "ledger_position": written.ledger_position,
             "files": dg.MetadataValue.json(written.files),
             **shown,
         },
-        data_version=dg.DataVersion(str(written.ledger_position)),
+        data_version=dg.DataVersion(f"{written.ledger_position}.{written.snapshot.snapshot_id}"),
     )
 
 

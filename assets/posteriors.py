@@ -15,6 +15,7 @@ from hiveguard_pipeline.quality.aggregation import METHODS, Aggregate, DawidSken
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store.crowd import Crowd, read_crowd
 from hiveguard_pipeline.store.datasets import get_dataset
+from hiveguard_pipeline.store.structured import refuse_structured
 
 GROUP = "quality"
 METHOD = "dawid_skene"
@@ -43,9 +44,11 @@ _CLASSES_LISTED = 50
 def posteriors(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Fit the model, and say what it makes of the crowd; the other methods beside it."""
     with heartbeat(context.instance, context.run):
-        with store.open().read() as connection:
-            crowd = read_crowd(connection, get_dataset(connection, context.partition_key))
         try:
+            with store.open().read() as connection:
+                dataset = get_dataset(connection, context.partition_key)
+                refuse_structured(dataset, "a model of solvers")
+                crowd = read_crowd(connection, dataset)
             fits = {method: aggregate(crowd, method) for method in METHODS}
         except BadInputError as error:  # there is no such model of this crowd
             context.log.warning(str(error))

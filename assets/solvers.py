@@ -16,7 +16,14 @@ from hiveguard_pipeline.quality.solvers import (
     read_solver_quality,
     solver_rows,
 )
+from hiveguard_pipeline.quality.structured import (
+    FOR_CLASSES,
+    SOLVER_COLUMNS,
+    StructuredAgreement,
+    structured_agreement,
+)
 from hiveguard_pipeline.resources import StoreResource
+from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store.datasets import get_dataset
 
 GROUP = "quality"
@@ -67,7 +74,10 @@ _SHOWN = (
 def solver_quality(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Measure the solvers of a dataset, the excluded ones too, by the votes as they are."""
     with heartbeat(context.instance, context.run), store.open().read() as connection:
-        measured = read_solver_quality(connection, get_dataset(connection, context.partition_key))
+        dataset = get_dataset(connection, context.partition_key)
+        if is_structured(dataset.task_type):
+            return _of_structured(structured_agreement(connection, dataset))
+        measured = read_solver_quality(connection, dataset)
     for note in measured.notes:
         context.log.info(note)
     found = measured.outliers
@@ -81,6 +91,22 @@ def solver_quality(context: dg.AssetExecutionContext, store: StoreResource) -> d
             **{f"flagged/{name}": int(found.by(name).sum()) for name in MEASURES},
             **_preview(measured),
             **_pictures(measured),
+        }
+    )
+
+
+def _of_structured(found: StructuredAgreement) -> dg.MaterializeResult[Any]:
+    """Solvers of structured answers against labels; the farthest from them first."""
+    rows = sorted(found.rows(), key=lambda row: (row["mean_f1"] is None, row["mean_f1"], row["solver_id"]))
+    lines = [f"| {' | '.join(SOLVER_COLUMNS)} |", f"|{'---|' * len(SOLVER_COLUMNS)}"]
+    lines += [f"| {' | '.join(_cell(row[name]) for name in SOLVER_COLUMNS)} |" for row in rows[:_PREVIEWED]]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "votes": len(found.f1),
+            "excluded": int(found.excluded.sum()),
+            "not_measured": FOR_CLASSES,
+            "solvers": dg.MetadataValue.md("\n".join(lines)),
         }
     )
 

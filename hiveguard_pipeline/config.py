@@ -1,18 +1,28 @@
-"""A dataset described by a YAML file: name, task type, modality, classes and the six settings.
+"""A dataset described by a YAML file: name, task type, modality, classes, the six settings, its exports.
 
 Every value is read as text, so that classes named `yes`, `no` or `01` stay what they are.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.rules.policy import ALL_SETTINGS
 from hiveguard_pipeline.settings import policy_from_environment
+from hiveguard_pipeline.snapshots.settings import KEYS as EXPORT_KEYS
+from hiveguard_pipeline.snapshots.settings import ExportSettings, SettingError, checked, set_export_settings
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import Dataset, create_dataset, list_datasets
+from hiveguard_pipeline.store.datasets import (
+    MODALITIES,
+    TASK_TYPES,
+    Dataset,
+    create_dataset,
+    list_datasets,
+)
 
-KEYS = ("name", "task_type", "modality", "classes")
+KEYS = ("name", "task_type", "modality", "classes", "export")
+_LISTS = ("classes", "export.formats")
 
 
 def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
@@ -25,9 +35,13 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     for key, value in values.items():
         if key not in (*KEYS, *ALL_SETTINGS):
             raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *ALL_SETTINGS))}")
-        wanted = list if key == "classes" else str
-        if not isinstance(value, wanted) or (wanted is list and not all(isinstance(v, str) for v in value)):
-            raise refuse(key, f"{key} must be {'a list of names' if wanted is list else 'one value'}")
+        if key != "export":
+            _check_kind(key, value, refuse)
+    exports = values.get("export") or {}
+    if not isinstance(exports, dict):
+        raise refuse("export", f"export holds keys: {', '.join(EXPORT_KEYS)}")
+    for key, value in exports.items():
+        _check_kind(f"export.{key}", value, refuse)
     if "name" not in values:
         raise refuse("name", "the config names no dataset (name: ...)")
     name, classes = str(values["name"]), values.get("classes")
@@ -35,8 +49,18 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
         existing = next((entry for entry in list_datasets(connection) if entry.name == name), None)
     if existing is not None:
         if classes is not None and tuple(classes) != existing.classes:
-            raise refuse("classes", f"dataset {name} is there with other classes; those do not change")
+            raise refuse(
+                "classes",
+                f"dataset {name} is there with other classes, which a config does not change; `hiveguard"
+                " classes add|rename|merge|remove` does",
+            )
+        _check_exports(exports, existing.task_type, refuse)
+        if exports:
+            set_export_settings(database, name, exports)
         return existing, False
+    modality = str(values["modality"]) if "modality" in values else None
+    by_modality = TASK_TYPES.get(modality or MODALITIES[0], "")
+    _check_exports(exports, str(values.get("task_type", by_modality)), refuse)
     try:
         policy = policy_from_environment().replaced(
             {key: values[key] for key in ALL_SETTINGS if key in values}
@@ -46,14 +70,33 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
             name,
             policy,
             classes=tuple(classes) if classes is not None else None,
-            modality=str(values.get("modality", "image")),
+            modality=modality,
             task_type=values.get("task_type"),
             actor="init",
             reason=f"config {path.name}",
         )
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from None
+    if exports:
+        set_export_settings(database, name, exports)
     return dataset, True
+
+
+def _check_kind(key: str, value: Any, refuse: Callable[[str, str], BadInputError]) -> None:
+    if key in _LISTS:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise refuse(key, f"{key} must be a list of names")
+    elif not isinstance(value, str):
+        raise refuse(key, f"{key} must be one value")
+
+
+def _check_exports(
+    exports: dict[str, Any], task_type: str, refuse: Callable[[str, str], BadInputError]
+) -> None:
+    try:
+        checked(ExportSettings(salt=""), exports, task_type)
+    except SettingError as error:
+        raise refuse(f"export.{error.key}", str(error)) from None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -71,4 +114,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or node is None:
         raise BadInputError(f"{path} holds no keys")
-    return values, {key.value: key.start_mark.line + 1 for key, _ in node.value}
+    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+    for key, below in node.value:
+        if key.value == "export" and isinstance(below, yaml.MappingNode):
+            lines |= {f"export.{inner.value}": inner.start_mark.line + 1 for inner, _ in below.value}
+    return values, lines

@@ -21,6 +21,7 @@ for _room in ("assets", "sensors"):
 from assets import agreement, calibration, checks, labels, pool, posteriors, recount, solvers, votes  # noqa: E402
 from sensors.agreement import quality_sensor  # noqa: E402
 from sensors.datasets import datasets_sensor  # noqa: E402
+from sensors.drift import drift_sensor  # noqa: E402
 from sensors.jobs import label_batch_job, nightly_labels_job, quality_job, recount_job  # noqa: E402
 from sensors.schedules import nightly_labels_schedule  # noqa: E402
 from sensors.unprocessed_votes import unprocessed_votes_sensor  # noqa: E402
@@ -42,7 +43,7 @@ def build_defs(**overrides: object) -> dg.Definitions:
         ],
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[label_batch_job, nightly_labels_job, quality_job, recount_job],
-        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor],
+        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor, drift_sensor],
         schedules=[nightly_labels_schedule],
         resources=resources | overrides,
     )

@@ -52,6 +52,16 @@ class ExportsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Settings.from_environment(given).export_root
 
     @property
+    def snapshot_root(self) -> str:
+        """Where the snapshots lie that exports take their rows from."""
+        return Settings.from_environment().snapshot_root
+
+    @property
+    def snapshots_kept(self) -> int:
+        """How many snapshots of a dataset keep their files; 0: all."""
+        return Settings.from_environment().snapshots_kept
+
+    @property
     def kept(self) -> int:
         """How many exports of a dataset are kept."""
         return Settings.from_environment().exports_kept

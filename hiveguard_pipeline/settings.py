@@ -1,4 +1,4 @@
-"""Where things are: the home, the database, Dagster's own home and the exports.
+"""Where things are: the home, the database, Dagster's own home, the exports and the snapshots.
 
 Everything is read from the environment when asked for, never at import. What a policy is stands in
 `rules.policy`; here is only how the environment gives one to a new dataset.
@@ -31,6 +31,8 @@ class Settings:
     dagster_home: Path
     export_root: str
     exports_kept: int
+    snapshot_root: str
+    snapshots_kept: int
     failure_webhook: str | None
     run_silence_seconds: int
     max_calibration_error: float | None
@@ -46,6 +48,8 @@ class Settings:
             dagster_home=Path(given.get("DAGSTER_HOME") or home / "dagster").expanduser().absolute(),
             export_root=given.get("HIVEGUARD_EXPORT_ROOT") or str(home / "exports"),
             exports_kept=_exports_kept(given.get("HIVEGUARD_EXPORTS_KEPT")),
+            snapshot_root=given.get("HIVEGUARD_SNAPSHOT_ROOT") or str(home / "snapshots"),
+            snapshots_kept=_snapshots_kept(given.get("HIVEGUARD_SNAPSHOTS_KEPT")),
             failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
             run_silence_seconds=_run_silence(given.get("HIVEGUARD_RUN_SILENCE_SECONDS")),
             max_calibration_error=_max_error(given.get("HIVEGUARD_MAX_CALIBRATION_ERROR")),
@@ -58,6 +62,13 @@ def _exports_kept(text: str | None) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise BadInputError(f"HIVEGUARD_EXPORTS_KEPT must be a whole number from 1, not {text!r}")
     return int(text)
+
+
+def _snapshots_kept(text: str | None) -> int:
+    """0, the default: all of them."""
+    if text and not text.isdecimal():
+        raise BadInputError(f"HIVEGUARD_SNAPSHOTS_KEPT must be a whole number, 0 to keep all, not {text!r}")
+    return int(text or 0)
 
 
 def _run_silence(text: str | None) -> int:

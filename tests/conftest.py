@@ -100,6 +100,17 @@ def shared_votes() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of other people's annotation files; tests that need it are skipped where it is absent."""
+    folder = (
+        Path(os.environ.get("HIVEGUARD_SHARED", Path(__file__).parents[2] / "shared")).absolute() / "cases"
+    )
+    if not folder.is_dir():
+        pytest.skip(f"the cases are not here: HIVEGUARD_SHARED names no folder with cases/ ({folder})")
+    return folder
+
+
 def _named(uri: str, name: str) -> str:
     return uri.replace("/postgres?", f"/{name}?")
 

@@ -6,6 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.datasets import get_dataset
+from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.status import ItemStatus, find_item
 
 
@@ -13,12 +15,16 @@ from hiveguard_pipeline.store.status import ItemStatus, find_item
 class Explanation:
     """An item, its votes in arrival order, its ledger and the decisions on it.
 
+    A vote has the answer as it was given, and as `means` what it means under the classes of now; rows of
+    the ledger and decisions have the label under the classes of their time. classes_changed: whether answers
+    may mean others now.
     Confidences in millionths, and so probability: that the label is right, None where none was made.
     """
 
     item: ItemStatus
     probability: int | None
     votes: list[dict[str, Any]]
+    classes_changed: bool
     batches: list[dict[str, Any]]
     reviews: list[dict[str, Any]]
 
@@ -46,10 +52,12 @@ def explain(connection: sa.Connection, item: str, dataset_name: str | None = Non
     probability = connection.execute(
         sa.select(t.labels.c.probability).where(t.labels.c.item_id == found.item_id)
     ).scalar()
+    class_map = class_map_of(connection, get_dataset(connection, found.dataset))
     return Explanation(
         item=found,
         probability=probability,
-        votes=[dict(row) for row in votes.mappings()],
+        votes=[dict(row) | {"means": class_map.of_one(row["answer"])} for row in votes.mappings()],
+        classes_changed=bool(class_map),
         batches=[dict(row) for row in batches.mappings()],
         reviews=[dict(row) for row in reviews.mappings()],
     )

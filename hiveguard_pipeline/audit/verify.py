@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from hiveguard_pipeline.audit.eras import ClassEras
 from hiveguard_pipeline.audit.probabilities import probability_differences
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.policy import Policy
@@ -18,6 +19,7 @@ from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, policy_history
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing
+from hiveguard_pipeline.store.structured import at_once
 from hiveguard_pipeline.store.tables import full_time
 
 ITEMS_AT_ONCE = 200_000
@@ -64,11 +66,14 @@ _BATCHES: dict[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not follow: on an item, and on a row of its ledger if batch_id is not None."""
+    """One thing that does not follow: on an item, and on a row of its ledger if batch_id is not None.
+
+    What is wrong with the classes of the dataset is on no item.
+    """
 
     dataset: str
-    item_id: str
-    external_id: str
+    item_id: str | None
+    external_id: str | None
     batch_id: int | None
     reason: str
 
@@ -92,6 +97,9 @@ def verify(
         dataset = get_dataset(connection, dataset_name)
         recorded = policy_history(connection, dataset)
         policies = {entry.policy_id: entry.policy for entry in recorded}
+        eras = ClassEras.of(connection, dataset)
+        for reason in eras.differences(connection):
+            done.findings.append(Finding(dataset.name, None, None, None, reason))
         count = int(
             connection.execute(
                 sa.text(f"SELECT count(*) {_HISTORIES}"), {"dataset": dataset.dataset_id}
@@ -102,7 +110,7 @@ def verify(
             labels = read_columns(
                 connection,
                 f"SELECT {_LABEL_FIELDS} {_HISTORIES} AND i.item_id > :after ORDER BY i.item_id"
-                f" LIMIT {ITEMS_AT_ONCE}",
+                f" LIMIT {at_once(dataset, ITEMS_AT_ONCE)}",
                 {"dataset": dataset.dataset_id, "after": after},
                 _LABELS,
             )
@@ -113,7 +121,7 @@ def verify(
                 "after": after,
                 "last": labels["item_id"][-1].as_py(),
             }
-            _verify_part(connection, dataset, labels, window, policies, done)
+            _verify_part(connection, dataset, labels, window, policies, eras, done)
             after = str(window["last"])
             if report:
                 report(done.items, count)
@@ -161,6 +169,7 @@ def _verify_part(
     labels: Columns,
     window: dict[str, object],
     policies: dict[int, Policy],
+    eras: ClassEras,
     done: Verification,
 ) -> None:
     # Who gave a vote matters where a probability decided.
@@ -191,10 +200,16 @@ def _verify_part(
         _BATCHES,
     )
     items = len(labels["item_id"])
-    coded = _encoded(votes["answer"], batches["label"], labels["label"], batches["decided_label"])
-    stream = Votes(np.searchsorted(votes["n"], np.arange(items + 1)).astype(np.int64), coded[0])
-    history = _history(batches, coded[1], list(policies))
+    coded, words = _encoded(votes["answer"], batches["label"], labels["label"], batches["decided_label"])
+    offsets = np.searchsorted(votes["n"], np.arange(items + 1)).astype(np.int64)
+    judge = eras.judge(words)
+    stream = Votes(offsets, coded[0], judge)
+    history = _history(batches, coded[1], list(policies), eras)
     outcome, differences = replay(stream, votes["vote_id"], history, list(policies.values()))
+    decided = coded[3]
+    if judge is not None:
+        decided = judge.carried(decided, history.era)
+        outcome.label = judge.carried(outcome.label, np.full(items, eras.newest))
 
     def find(item: int, batch_id: int | None, reason: str) -> None:
         done.findings.append(
@@ -212,11 +227,16 @@ def _verify_part(
             find(int(history.item[row]), int(batches["batch_id"][row]), difference.reason)
     for rows, reason in (
         (~np.isin(batches["policy_id"], list(policies)), "names a policy that the dataset has not had"),
-        ((batches["review_id"] >= 0) & (coded[1] != coded[3]), "gives another label than its decision"),
+        ((batches["review_id"] >= 0) & (coded[1] != decided), "gives another label than its decision"),
     ):
         for row in np.flatnonzero(rows).tolist():
             find(int(history.item[row]), int(batches["batch_id"][row]), reason)
-    for rows, reason in probability_differences(connection, votes, batches, policies) if adaptive else ():
+    by_probability = (
+        probability_differences(connection, votes, batches, policies, eras.maps, history.era)
+        if adaptive
+        else ()
+    )
+    for rows, reason in by_probability:
         for row in rows.tolist():
             find(int(history.item[row]), int(batches["batch_id"][row]), reason)
     for item in _misopened(connection, window, batches):
@@ -265,11 +285,11 @@ def _mistimed(connection: sa.Connection, window: dict[str, object]) -> list[int]
     return [int(item) for item in found["n"]]
 
 
-def _encoded(*columns: Any) -> list[Any]:
-    """Text columns as codes of one dictionary; -1 for null."""
+def _encoded(*columns: Any) -> tuple[list[Any], Any]:
+    """Text columns as codes of one dictionary (-1 for null), and the dictionary."""
     joined = pa.chunked_array(list(columns), type=pa.string()).combine_chunks().dictionary_encode()
     codes = joined.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
-    return np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
+    return np.split(codes, np.cumsum([len(column) for column in columns])[:-1]), joined.dictionary
 
 
 def _codes(words: tuple[str, ...], column: Any) -> Any:
@@ -278,7 +298,7 @@ def _codes(words: tuple[str, ...], column: Any) -> Any:
     return found.to_numpy(zero_copy_only=False).astype(np.uint8)
 
 
-def _history(batches: Columns, label: Any, policy_ids: list[int]) -> History:
+def _history(batches: Columns, label: Any, policy_ids: list[int], eras: ClassEras) -> History:
     rows = len(batches["n"])
     row_of_review = {int(review): row for row, review in enumerate(batches["review_id"]) if review >= 0}
     undone = np.zeros(rows, dtype=bool)
@@ -306,7 +326,7 @@ def _history(batches: Columns, label: Any, policy_ids: list[int]) -> History:
         undone=undone,
         restores=restores,
         restates_through=batches["restates_through"],
-        era=np.zeros(rows, dtype=np.int64),
+        era=eras.of_rows(batches["batch_id"]),
     )
 
 

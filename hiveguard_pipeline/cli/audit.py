@@ -75,7 +75,7 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
             [{"item": key, "": value} for key, value in head.items() if value is not None], ["item", ""], fmt
         )
         for title, rows, columns in (
-            ("votes", found.votes, _VOTES),
+            ("votes", found.votes, _votes_columns(found.classes_changed)),
             ("batches", batches, _BATCHES),
             ("reviews", found.reviews, _REVIEWS),
         ):
@@ -84,6 +84,14 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
                 emit(rows, columns, fmt)
     else:
         emit(batches, _BATCHES, fmt)
+
+
+def _votes_columns(classes_changed: bool) -> list[str]:
+    """What a vote means now stands beside its answer where classes have changed."""
+    if not classes_changed:
+        return _VOTES
+    place = _VOTES.index("answer") + 1
+    return [*_VOTES[:place], "means", *_VOTES[place:]]
 
 
 @click.command()

@@ -40,15 +40,15 @@ ITEM_COLUMNS = [
 
 @click.group()
 def datasets() -> None:
-    """Create, list, show and export datasets."""
+    """Create, list, show, set and export datasets."""
 
 
 @datasets.command()
 @click.argument("name")
 @click.option("--classes", metavar="A,B", help="The answers that are taken; any, where none are named.")
-@click.option("--task-type", metavar="T", help="By default that of the modality.")
-@click.option("--modality", type=click.Choice(MODALITIES), default="image", show_default=True)
-def create(name: str, classes: str | None, task_type: str | None, modality: str) -> None:
+@click.option("--task-type", metavar="T", help="bbox, ner, or one of classes; by default of the modality.")
+@click.option("--modality", type=click.Choice(MODALITIES), help="By default that of the task type, or image.")
+def create(name: str, classes: str | None, task_type: str | None, modality: str | None) -> None:
     """Create a dataset; its policy is what the environment says now."""
     dataset = create_dataset(
         open_store(),
@@ -153,3 +153,25 @@ def export(name: str, fmt: str, output: Path) -> None:
     from hiveguard_pipeline.cli.labels import write_labels
 
     write_labels(output, fmt, dataset_name=name)
+
+
+@datasets.command("set")
+@click.argument("name")
+@click.argument("settings", nargs=-1, required=True, metavar="export.KEY=VALUE...")
+@fmt_option
+def set_(name: str, settings: tuple[str, ...], fmt: str) -> None:
+    """Change how a dataset is exported: formats, train_val_split, split, salt, licence."""
+    from hiveguard_pipeline.snapshots.settings import set_export_settings
+
+    given = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.startswith("export."):
+            raise click.UsageError(f"{setting!r} is not export.KEY=VALUE")
+        given[key.removeprefix("export.")] = value
+    changed = set_export_settings(open_store(), name, given).values()
+    rows = [
+        {"setting": f"export.{key}", "value": ",".join(value) if isinstance(value, list) else value}
+        for key, value in changed.items()
+    ]
+    emit(rows, ["setting", "value"], fmt)

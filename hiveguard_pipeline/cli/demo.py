@@ -12,9 +12,9 @@ from hiveguard_pipeline.cli.run import run_datasets
 from hiveguard_pipeline.cli.shared import emit, open_store, progress, say
 from hiveguard_pipeline.demo import SCENES, Scene, simulate, write_crowd
 from hiveguard_pipeline.errors import HiveGuardError
-from hiveguard_pipeline.exports.training import latest_export
 from hiveguard_pipeline.intake import import_items, import_votes
 from hiveguard_pipeline.settings import Settings, policy_from_environment
+from hiveguard_pipeline.snapshots.export_folder import latest_export
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import create_dataset, get_dataset, list_datasets
 from hiveguard_pipeline.store.status import funnel

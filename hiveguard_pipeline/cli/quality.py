@@ -25,17 +25,27 @@ def quality() -> None:
 def agreement(dataset_name: str, pairs: bool, confusion: bool, fmt: str) -> None:
     """Show how far solvers agree, overall and per label, each figure with its 95% interval.
 
-    Reads the votes as they are; those of excluded solvers do not count.
+    Reads the votes as they are; those of excluded solvers do not count. Structured answers (boxes, spans)
+    are held against the labels instead, by F1.
     """
     from hiveguard_pipeline.cli import agreement as printed
     from hiveguard_pipeline.quality.agreement import agreement as measure
+    from hiveguard_pipeline.quality.structured import structured_agreement
+    from hiveguard_pipeline.rules.structured.tasks import is_structured
     from hiveguard_pipeline.store.crowd import read_crowd
     from hiveguard_pipeline.store.datasets import get_dataset
+    from hiveguard_pipeline.store.structured import refuse_structured
 
     if pairs and confusion:
         raise click.UsageError("--pairs and --confusion are two listings: choose one")
     with open_store().read() as connection:
-        crowd = read_crowd(connection, get_dataset(connection, dataset_name))
+        dataset = get_dataset(connection, dataset_name)
+        if is_structured(dataset.task_type) and not (pairs or confusion):
+            figures = structured_agreement(connection, dataset).figures()
+            emit([{"dataset": dataset_name, **figures}], ["dataset", *figures], fmt)
+            return
+        refuse_structured(dataset, "a listing of pairs of solvers or labels")
+        crowd = read_crowd(connection, dataset)
     if pairs:
         printed.print_pairs(crowd, fmt)
         return
@@ -117,9 +127,12 @@ def posterior(
     from hiveguard_pipeline.quality.aggregation import Prior, aggregate
     from hiveguard_pipeline.store.crowd import read_crowd
     from hiveguard_pipeline.store.datasets import get_dataset
+    from hiveguard_pipeline.store.structured import refuse_structured
 
     with open_store().read() as connection:
-        crowd = read_crowd(connection, get_dataset(connection, dataset_name))
+        dataset = get_dataset(connection, dataset_name)
+        refuse_structured(dataset, "a model of solvers")
+        crowd = read_crowd(connection, dataset)
     if method == "calibrated":
         print_posterior(crowd, _calibrated(crowd, no_gold=no_gold), fmt)
         return
@@ -159,14 +172,24 @@ def solvers(dataset_name: str, flagged_only: bool, fdr: float, fmt: str) -> None
     """Show how each solver answers beside the others, and who stands out, and why.
 
     Reads the votes as they are. Excluded solvers are shown too, held against those who count. The table
-    shows some of the columns; json, jsonl and csv have all.
+    shows some of the columns; json, jsonl and csv have all. Of structured answers (boxes, spans) it shows
+    how they agree with labels and gold labels, by F1, and flags no one.
     """
     from hiveguard_pipeline.cli import solver_rows as printed
     from hiveguard_pipeline.quality.solvers import read_solver_quality
+    from hiveguard_pipeline.quality.structured import SOLVER_COLUMNS, structured_agreement
+    from hiveguard_pipeline.rules.structured.tasks import is_structured
     from hiveguard_pipeline.store.datasets import get_dataset
+    from hiveguard_pipeline.store.structured import refuse_structured
 
     with open_store().read() as connection:
-        found = read_solver_quality(connection, get_dataset(connection, dataset_name), fdr)
+        dataset = get_dataset(connection, dataset_name)
+        if is_structured(dataset.task_type):
+            if flagged_only:
+                refuse_structured(dataset, "a search for outliers")
+            emit(structured_agreement(connection, dataset).rows(), list(SOLVER_COLUMNS), fmt)
+            return
+        found = read_solver_quality(connection, dataset, fdr)
     for note in found.notes:
         say(note)
     printed.print_solvers(found, flagged_only, fmt)

@@ -1,4 +1,4 @@
-"""Labels and votes out of the store: streams for people and tools, versioned exports for training jobs.
+"""Labels and votes out of the store, as streams for people and tools; snapshots/ has what training jobs read.
 
 What is named here is imported when it is asked for: a command that exports starts in a moment.
 """
@@ -10,25 +10,20 @@ if TYPE_CHECKING:
     from hiveguard_pipeline.exports.direct import export_directly
     from hiveguard_pipeline.exports.files import FORMATS
     from hiveguard_pipeline.exports.labels import export_labels
-    from hiveguard_pipeline.exports.training import TrainingExport, write_training_export
     from hiveguard_pipeline.exports.votes import export_votes
 
 _PLACES = {
     "FORMATS": "files",
-    "TrainingExport": "training",
     "export_directly": "direct",
     "export_labels": "labels",
     "export_votes": "votes",
-    "write_training_export": "training",
 }
 
 __all__ = [
     "FORMATS",
-    "TrainingExport",
     "export_directly",
     "export_labels",
     "export_votes",
-    "write_training_export",
 ]
 
 

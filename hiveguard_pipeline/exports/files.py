@@ -23,6 +23,8 @@ from hiveguard_pipeline.rules.policy import ONE
 
 FORMATS = ("csv", "jsonl", "json", "parquet")
 
+_JSON_SPECIALS = bytes([*range(0x20), 0x7F, *b'"\\'])
+
 MILLIONTHS = "confidence"
 """The column that is held in millionths."""
 
@@ -98,16 +100,14 @@ class _Json:
     def write(self, batch: pa.RecordBatch) -> None:
         if not batch.num_rows:
             return
-        values: list[Any] = []
-        for key, name in zip(self._keys, batch.schema.names, strict=True):
-            column = batch.column(name)
-            text = _json_text(column) if pa.types.is_string(column.type) else _text(name, column)
-            quoted = pc.coalesce(text, _word("null"))
-            values.append(pc.binary_join_element_wise(_word(key), quoted, _word("")))
+        columns = [
+            (key, _decimals(column), False) if name == MILLIONTHS else (key, column, _is_text(column))
+            for key, name, column in zip(self._keys, batch.schema.names, batch.columns, strict=True)
+        ]
         if not self._as_array:
-            _write_rows(self._stream, _joined(values, ", ", "{", "}\n"))
+            _write_rows(self._stream, _objects(columns, ", ", "{", "}\n"))
             return
-        rows = _joined(values, ", ", ",\n{", "}")
+        rows = _objects(columns, ", ", ",\n{", "}")
         if self._empty:
             rows = pa.concat_arrays([pc.utf8_slice_codeunits(rows.slice(0, 1), 1), rows.slice(1)])
             self._stream.write(b"[")
@@ -147,8 +147,47 @@ class _Parquet:
         self._writer.is_open = False
 
 
-def _text(name: str, column: Any) -> Any:
-    return _decimals(column) if name == MILLIONTHS else pc.cast(column, pa.string())
+def canonical_lines(batch: pa.RecordBatch) -> memoryview:
+    """Rows as canonical JSON lines: keys sorted, no spaces, UTF-8; every number an integer as it stands.
+
+    What json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) writes, a line each.
+    """
+    if not batch.num_rows:
+        return memoryview(b"")
+    columns = [(f"{json.dumps(name)}:", batch.column(name)) for name in sorted(batch.schema.names)]
+    written = [(key, column, _is_text(column)) for key, column in columns]
+    return _bytes_of(_objects(written, ",", "{", "}\n"))
+
+
+def _objects(columns: list[tuple[str, Any, bool]], separator: str, before: str, after: str) -> Any:
+    """(key as it is written, values, whether they are quoted) a column -> an object a row.
+
+    What is the same in every row is put together once, and the rows are joined in one pass.
+    """
+    parts: list[Any] = []
+    fixed = before
+    for place, (key, column, quoted) in enumerate(columns):
+        fixed += (separator if place else "") + key
+        if column.null_count == len(column):
+            fixed += "null"
+        elif quoted and not column.null_count and not _has_specials(column):
+            parts += [_word(fixed + '"'), column]
+            fixed = '"'
+        else:
+            text = _json_text(column) if quoted else pc.cast(column, pa.string())
+            parts += [_word(fixed), pc.coalesce(text, _word("null"))]
+            fixed = ""
+    return pc.binary_join_element_wise(*parts, _word(fixed + after), _word(""))
+
+
+def _is_text(column: Any) -> bool:
+    return bool(pa.types.is_string(column.type))
+
+
+def _has_specials(column: Any) -> bool:
+    """Whether a text holds what JSON escapes; the column holds no null."""
+    data = bytes(_bytes_of(column))
+    return len(data.translate(None, _JSON_SPECIALS)) < len(data)
 
 
 @cache
@@ -196,10 +235,14 @@ def _joined(values: list[Any], separator: str, before: str, after: str) -> Any:
 
 def _write_rows(stream: BinaryIO, rows: Any) -> None:
     """Write the texts of an array one after another."""
-    if not len(rows):
-        return
+    if len(rows):
+        stream.write(_bytes_of(rows))
+
+
+def _bytes_of(rows: Any) -> memoryview:
+    """The texts of an array one after another, where they lie. The array is not empty."""
     offsets = memoryview(rows.buffers()[1]).cast("i")[rows.offset : rows.offset + len(rows) + 1]
-    stream.write(memoryview(rows.buffers()[2])[offsets[0] : offsets[-1]])
+    return memoryview(rows.buffers()[2])[offsets[0] : offsets[-1]]
 
 
 @contextmanager

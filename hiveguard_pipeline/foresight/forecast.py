@@ -15,6 +15,7 @@ from hiveguard_pipeline.foresight.standing import read_recorded, standing_of
 from hiveguard_pipeline.rules.states import STATES
 from hiveguard_pipeline.store.crowd import read_crowd
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
+from hiveguard_pipeline.store.structured import refuse_structured
 from hiveguard_pipeline.store.tables import time_text
 
 SHARES = (0.5, 0.9, 0.99)
@@ -75,6 +76,7 @@ def forecast(
     more votes than are looked ahead, and for an adaptive one: calibrations to come change more than the
     draws of a Monte Carlo under today's do.
     """
+    refuse_structured(dataset, "a forecast")
     policy = current_policy(connection, dataset).policy
     if policy.is_adaptive:
         raise BadInputError(

@@ -61,7 +61,7 @@ def newest_learnt(connection: sa.Connection, dataset: Dataset) -> Learnt:
     recorded = newest_calibration(connection, dataset)
     if recorded is None:
         raise BadInputError(
-            f"adaptive graduation takes a calibration, and {dataset.name} has none:"
+            f"adaptive graduation takes a calibration, and {dataset.name} has none of its classes:"
             f" `hiveguard quality calibrate --dataset {dataset.name}` makes one"
         )
     return Learnt(recorded, fit_of(connection, recorded.calibration_id))

@@ -23,6 +23,7 @@ from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.calibrations import RecordedCalibration
 from hiveguard_pipeline.store.crowd import Crowd, read_crowd
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
+from hiveguard_pipeline.store.structured import refuse_structured
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def simulate(connection: sa.Connection, dataset: Dataset, settings: Mapping[str,
     An adaptive policy, either of the two, is replayed with the dataset's newest calibration. Raises
     BadInputError where it has none, and for settings that `policy set` would refuse.
     """
+    refuse_structured(dataset, "a simulation")
     current = current_policy(connection, dataset).policy
     other = current.replaced(settings)
     adaptive = current.is_adaptive or other.is_adaptive

@@ -1,7 +1,8 @@
 """Votes in columns to labels, ledger and states in columns: what every engine of a recount runs.
 
 An item begins as unlabeled and all its votes are folded under one policy. Nothing here knows where the
-votes came from or where the rows go; it runs on executors that have Python, numpy and pyarrow alone.
+votes came from or where the rows go; it runs on executors that have Python, numpy and pyarrow alone, and
+scipy where answers are structured.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,9 @@ from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Folded, It
 from hiveguard_pipeline.rules.fold import fold
 from hiveguard_pipeline.rules.policy import ONE, Policy
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
+from hiveguard_pipeline.rules.structured.judge import StructuredJudge
+from hiveguard_pipeline.rules.structured.tasks import STRUCTURED_TASKS
+from hiveguard_pipeline.store.class_map import NO_CLASS_MAP, ClassMap
 
 VOTES_AT_ONCE = 500_000
 """Votes that are folded together; bounds the memory of an executor."""
@@ -85,13 +89,16 @@ TABLES = {"labels": LABELS, "ledger": LEDGER, "states": ITEM_STATES}
 class Stamp:
     """What every row of a recount says of it. policy_id is None where no dataset recorded the policy.
 
-    applied_at is in microseconds since 1970, UTC.
+    applied_at is in microseconds since 1970, UTC. task_type: of the dataset, which says what agreeing with
+    a label means; None: being the same answer. class_map: what answers mean now.
     """
 
     policy: Policy
     policy_id: int | None
     run_id: str
     applied_at: int
+    task_type: str | None = None
+    class_map: ClassMap = NO_CLASS_MAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +153,17 @@ def recount_whole_items(votes: pa.RecordBatch, stamp: Stamp) -> Recounted:
         raise BadInputError(
             f"vote {int(vote_ids[1:][~in_order][0])} comes twice, or after a later vote on its item"
         )
-    answers = votes.column("answer").dictionary_encode()
+    answers = stamp.class_map.of(votes.column("answer")).dictionary_encode()
     given = answers.indices.to_numpy().astype(np.int32, copy=False)
     offsets = np.append(begins, len(vote_ids)).astype(np.int64)
-    folded = fold(Votes(offsets, given), Items.unlabeled(len(begins)), stamp.policy)
+    words = answers.dictionary
+    kind = STRUCTURED_TASKS.get(stamp.task_type or "")
+    judge = StructuredJudge(words.to_pylist(), kind) if kind else None
+    folded = fold(Votes(offsets, given, judge), Items.unlabeled(len(begins)), stamp.policy)
+    if judge is not None:
+        words = pa.array(judge.texts, type=pa.string())
     item_ids = pc.cast(votes.column("item_id").take(pa.array(begins)), pa.string())
-    part = _Part(item_ids, vote_ids, offsets, answers.dictionary, folded, stamp)
+    part = _Part(item_ids, vote_ids, offsets, words, folded, stamp)
     return Recounted(_labels(part, votes.column("created_at")), _ledger(part), _states(part))
 
 

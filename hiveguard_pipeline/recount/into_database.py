@@ -142,6 +142,10 @@ def _refuse_other_times(
         raise BadInputError(
             f"{result.shown} was counted under another policy than {dataset.name} has now; run it again"
         )
+    if dataset.schema_version > 1 and found.schema_version != dataset.schema_version:
+        raise BadInputError(
+            f"{result.shown} was counted under other classes than {dataset.name} has now; run it again"
+        )
     if found.newest_exclusion not in (None, newest_exclusion(connection, dataset)):
         raise BadInputError(
             f"solvers of {dataset.name} were excluded or restored since the recount read its votes;"

@@ -19,6 +19,7 @@ from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, current_policy, get_dataset, progress_of
 from hiveguard_pipeline.store.exclusions import counted, newest_exclusion
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
+from hiveguard_pipeline.store.schema_versions import class_map_of
 
 ENGINES = ("local", "spark")
 
@@ -87,14 +88,21 @@ def _begin(request: Request, database: Database | None) -> tuple[Source, Stamp]:
     with database.look() as connection:
         dataset = get_dataset(connection, request.dataset_name)
         recorded = current_policy(connection, dataset)
-        stamp = Stamp(recorded.policy, recorded.policy_id, request.run_id, moment)
+        stamp = Stamp(
+            recorded.policy,
+            recorded.policy_id,
+            request.run_id,
+            moment,
+            dataset.task_type,
+            class_map_of(connection, dataset),
+        )
         if recorded.policy.is_adaptive:
             raise BadInputError(
                 f"{dataset.name} graduates by probability (GRADUATION=adaptive): a recount follows the"
                 " documented rule and would make other labels"
             )
         if request.votes is not None:
-            return Source(request.votes, dataset.name), stamp
+            return Source(request.votes, dataset.name, schema_version=dataset.schema_version), stamp
         progress = progress_of(connection, dataset)
         horizon = safe_horizon(connection, progress.folded_through, request.wait_seconds)
         excluded = newest_exclusion(connection, dataset)
@@ -107,7 +115,10 @@ def _begin(request: Request, database: Database | None) -> tuple[Source, Stamp]:
             {"dataset": dataset.dataset_id, "horizon": horizon},
         ).scalar_one()
         position = progress.ledger_position
-    return Source(database.address, dataset.name, horizon, position, int(votes), excluded), stamp
+    source = Source(
+        database.address, dataset.name, horizon, position, int(votes), excluded, dataset.schema_version
+    )
+    return source, stamp
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Source:
     horizon: every vote of the dataset up to this one was there to be read; of a file, its newest vote.
     ledger_position: where the dataset's ledger stood just before the votes were read. votes: how many
     there are, where that is known beforehand. newest_exclusion: the newest row of the dataset's exclusions
-    then; None where the votes are those of a file.
+    then; None where the votes are those of a file. schema_version: under which classes answers were read;
+    None without a dataset.
     """
 
     shown: str
@@ -60,6 +61,7 @@ class Source:
     ledger_position: int | None = None
     votes: int | None = None
     newest_exclusion: int | None = None
+    schema_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Manifest:
     created_at: str
     hiveguard_version: str
     newest_exclusion: int | None = None
+    schema_version: int | None = None
 
     @classmethod
     def of(cls, engine: str, source: Source, stamp: Stamp, counts: Counts) -> "Manifest":
@@ -99,6 +102,7 @@ class Manifest:
             created_at=now_text(),
             hiveguard_version=__version__,
             newest_exclusion=source.newest_exclusion,
+            schema_version=source.schema_version,
         )
 
     def text(self) -> str:

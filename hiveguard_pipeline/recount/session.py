@@ -30,6 +30,8 @@ SHIPPED = (
     "errors.py",
     "rules/*.py",
     "rules/structured/*.py",
+    "store/__init__.py",
+    "store/class_map.py",
     "recount/__init__.py",
     "recount/fold.py",
     "recount/rows.py",
@@ -104,7 +106,7 @@ def is_connect(spark: Any) -> bool:
 
 
 def ship(spark: Any, folder: Path) -> None:
-    """Send executors the modules that they need; all else they have is Python, numpy, pandas and pyarrow."""
+    """Send executors the modules that they need; all else they have is Python, numpy, pyarrow, scipy."""
     package = Path(__file__).parents[1]
     archive = folder / "hiveguard_rules.zip"
     with zipfile.ZipFile(archive, "w") as packed:

@@ -7,6 +7,7 @@ waited are applied by the next run.
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
@@ -14,7 +15,9 @@ from hiveguard_pipeline.review.outcome import Decision, Outcome, waiting_votes, 
 from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
 from hiveguard_pipeline.rules.arithmetic import reviewed_confidence
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind
+from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
     Dataset,
@@ -27,7 +30,9 @@ from hiveguard_pipeline.store.datasets import (
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.generations import gather_touched, recount_touched
 from hiveguard_pipeline.store.horizon import safe_horizon
+from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.status import ItemStatus, find_item
+from hiveguard_pipeline.store.structured import agreeing, checked_text
 
 LONGEST_LABEL = 10_000
 
@@ -100,7 +105,7 @@ def undo(
         took_votes = undone.first_vote_id is not None
         outcome = Outcome(
             policy_id=before.policy_id if before else undone.policy_id,
-            label=before.label if before else None,
+            label=class_map_of(connection, dataset).of_one(before.label) if before else None,
             confidence=before.confidence_after if before else None,
             state=before.state_after if before else _UNLABELED,
             vote_count=0 if took_votes else found.vote_count,
@@ -174,14 +179,21 @@ def _decided(
             created_at=_labelled_at(connection, found) if found.label is not None else None,
         )
     else:
-        chosen = found.label if decision == "confirm" else _checked_label(dataset, label)
+        chosen = found.label if decision == "confirm" else _checked_label(connection, dataset, label)
         outcome = _kept(connection, dataset, found, str(chosen), recorded)
     return write_decision(connection, dataset, found, decision, outcome, reviewer, reason)
 
 
-def _checked_label(dataset: Dataset, label: str | None) -> str:
+def _checked_label(connection: sa.Connection, dataset: Dataset, label: str | None) -> str:
     if label is None or not label.strip():
         raise BadInputError("a label that is not empty is wanted")
+    if is_structured(dataset.task_type):
+        label = checked_text(dataset, label, "the label")
+    now = class_map_of(connection, dataset).of_one(label)
+    if now != label:
+        raise BadInputError(f"{label!r} names a class that {dataset.name} had; what it means now is {now!r}")
+    if is_structured(dataset.task_type):
+        return label
     if dataset.classes is not None and label not in dataset.classes:
         raise BadInputError(
             f"{label!r} is no class of {dataset.name}; the classes are {', '.join(dataset.classes)}"
@@ -203,16 +215,17 @@ def _kept(
     if first_label:
         through = safe_horizon(connection, progress_of(connection, dataset).folded_through)
     only = counted(connection, dataset)
-    counts = connection.execute(
-        sa.text(
-            "SELECT count(*) AS applied, count(CASE WHEN v.answer = :label THEN 1 END) AS agree,"
-            " min(v.vote_id) AS first, max(v.vote_id) AS last FROM votes v"
-            f" WHERE v.item_id = :item AND v.vote_id <= :through{only}"
-        ),
-        {"label": label, "item": found.item_id, "through": through}
-        | ({"dataset": dataset.dataset_id} if only else {}),
-    ).one()
-    agree, applied = int(counts.agree), int(counts.applied)
+    votes = read_columns(
+        connection,
+        "SELECT v.vote_id, v.answer FROM votes v WHERE v.item_id = :item AND v.vote_id <= :through"
+        f"{only} ORDER BY v.vote_id",
+        {"item": found.item_id, "through": through} | ({"dataset": dataset.dataset_id} if only else {}),
+        {"vote_id": int, "answer": str},
+    )
+    applied = len(votes["vote_id"])
+    answers = class_map_of(connection, dataset).of(votes["answer"])
+    agree = int(agreeing(dataset, answers, pa.repeat(pa.scalar(label), applied)).sum())
+    first, last = (int(votes["vote_id"][place]) if applied else None for place in (0, -1))
     takes = first_label and applied > 0
     return Outcome(
         policy_id=recorded.policy_id,
@@ -221,11 +234,11 @@ def _kept(
         state=_IN_REVALIDATION,
         vote_count=applied if first_label else found.vote_count,
         revalidation_vote_count=found.revalidation_vote_count,
-        applied_through=int(counts.last) if takes else found.applied_through,
-        created_at=_completed_at(connection, counts.last) if first_label else _labelled_at(connection, found),
+        applied_through=last if takes and last is not None else found.applied_through,
+        created_at=_completed_at(connection, last) if first_label else _labelled_at(connection, found),
         agree=agree,
         disagree=applied - agree,
-        first_vote_id=int(counts.first) if takes else None,
+        first_vote_id=first if takes else None,
     )
 
 

@@ -130,7 +130,7 @@ def replay(
     differ(opens_anew & ~first_of_item, "restates a decision after the item's first row")
     known_then = known_votes(votes, vote_ids, history.item, history.restates_through, opens_anew)
     differ(opens_anew & (size != known_then), "does not take the votes that its decision was taken on")
-    check_undos(history, undo, replaced, batch, differ)
+    check_undos(votes, history, undo, replaced, batch, differ)
     later = again | (by_probability & (taken_before > 0))
     return _outcome(votes, vote_ids, history, moved, batch, later), found
 

@@ -75,8 +75,13 @@ def check_reviews(
     )
 
 
-def check_undos(history: History, undo: Mask, replaced: Integers, batch: Mask, differ: Differ) -> None:
-    """Whether each undo brings back what stood before its decision. replaced: the decision's row, by row."""
+def check_undos(
+    votes: Votes, history: History, undo: Mask, replaced: Integers, batch: Mask, differ: Differ
+) -> None:
+    """Whether each undo brings back what stood before its decision. replaced: the decision's row, by row.
+
+    A label of an earlier era comes back as it reads in the era of the undo.
+    """
     rows = np.arange(len(history))
     decided = (history.kind == Kind.REVIEW) & (history.decision != UNDO)
     earlier = (replaced < rows) & (history.item[replaced] == history.item)
@@ -89,8 +94,11 @@ def check_undos(history: History, undo: Mask, replaced: Integers, batch: Mask, d
 
     blank = history.restores < 0
     to = np.maximum(history.restores, 0)
+    label = history.label[to]
+    if votes.judge is not None:
+        label = votes.judge.carried(label, history.era)
     restored = (
-        (np.where(blank, NO_LABEL, history.label[to]) == history.label)
+        (np.where(blank, NO_LABEL, label) == history.label)
         & (np.where(blank, NO_CONFIDENCE, history.confidence_after[to]) == history.confidence_after)
         & (np.where(blank, State.UNLABELED, history.state_after[to]) == history.state_after)
     )

@@ -18,6 +18,7 @@ from hiveguard_pipeline.rules.columns import NO_LABEL, Items, Votes
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.calibrations import Fit, fit_of, newest_calibration
+from hiveguard_pipeline.store.class_map import ClassMap
 from hiveguard_pipeline.store.datasets import Dataset, RecordedPolicy
 from hiveguard_pipeline.store.standing import newest_standing
 
@@ -29,7 +30,7 @@ def current_fit(connection: sa.Connection, dataset: Dataset) -> tuple[int, Fit]:
     recorded = newest_calibration(connection, dataset)
     if recorded is None:
         raise BadInputError(
-            f"{dataset.name} graduates by probability and has no calibration yet:"
+            f"{dataset.name} graduates by probability and has no calibration of its classes yet:"
             f" `hiveguard quality calibrate --dataset {dataset.name}` makes one"
         )
     return recorded.calibration_id, fit_of(connection, recorded.calibration_id)
@@ -55,13 +56,15 @@ def fold_by_probability(
     work: Columns,
     chosen: Mask,
     only: str,
+    class_map: ClassMap,
     fit: Fit,
     recorded: RecordedPolicy,
     fold: Fold = adaptive_fold,
 ) -> tuple[Columns, Any, AdaptivelyFolded]:
     """Fold the chosen items of a window. Returns their rows of `work`, the ids of their votes, the fold.
 
-    only: SQL that leaves votes v of excluded solvers out, with parameter :dataset in the window.
+    only: SQL that leaves votes v of excluded solvers out, with parameter :dataset in the window. class_map:
+    what answers mean now.
     """
     # CROSS JOIN keeps SQLite's loop order: from the few items to their votes by index.
     joined = "CROSS JOIN votes v ON" if connection.dialect.name == "sqlite" else "JOIN votes v ON"
@@ -75,7 +78,7 @@ def fold_by_probability(
     place = np.cumsum(chosen) - 1
     number = votes["n"] - window["first"]
     own = np.flatnonzero(chosen[number])
-    solver, answer = fit.codes(votes["solver_id"], votes["answer"])
+    solver, answer = fit.codes(votes["solver_id"], class_map.of(votes["answer"]))
     solver, answer = solver[own], answer[own]
     items = int(chosen.sum())
     offsets = np.searchsorted(place[number[own]], np.arange(items + 1)).astype(np.int64)

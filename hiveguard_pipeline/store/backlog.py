@@ -25,8 +25,8 @@ class Position:
     """How far votes were looked at, which datasets are due, and what is still to come in.
 
     due: dataset -> the vote that a run must have read to settle it. policies: dataset -> the newest
-    policy under which the whole pool was looked at. pending: a horizon to be, with the writers that may
-    still bring older votes.
+    policy under which the whole pool was looked at. schemas: the same of the versions of its classes.
+    pending: a horizon to be, with the writers that may still bring older votes.
     """
 
     checked_through: int | None = None
@@ -34,6 +34,7 @@ class Position:
     policies: dict[str, int] = field(default_factory=dict)
     pending_vote_id: int = 0
     pending_writers: list[str] = field(default_factory=list)
+    schemas: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Position":
@@ -46,6 +47,7 @@ class Position:
                 else int(found["checked_through"]),
                 due={str(name): int(through) for name, through in found.get("due", {}).items()},
                 policies={str(name): int(key) for name, key in found.get("policies", {}).items()},
+                schemas={str(name): int(key) for name, key in found.get("schemas", {}).items()},
                 pending_vote_id=int(found.get("pending_vote_id", 0)),
                 pending_writers=[str(writer) for writer in found.get("pending_writers", [])],
             )
@@ -74,6 +76,7 @@ def look(database: Database, before: Position) -> Look:
         policies = {
             dataset.name: current_policy(connection, dataset).policy_id for dataset in datasets.values()
         }
+        schemas = {dataset.name: dataset.schema_version for dataset in datasets.values()}
         start = before.checked_through
         if start is None:
             start = min((entry.folded_through for entry in progress.values()), default=0)
@@ -84,20 +87,29 @@ def look(database: Database, before: Position) -> Look:
                 name: through
                 for name, through in before.due.items()
                 if name in progress
-                and (progress[name].folded_through < through or progress[name].policy_id != policies[name])
+                and (
+                    progress[name].folded_through < through
+                    or progress[name].policy_id != policies[name]
+                    or progress[name].schema_version != schemas[name]
+                )
             },
             policies={name: key for name, key in before.policies.items() if name in progress},
+            schemas={name: key for name, key in before.schemas.items() if name in progress},
             pending_vote_id=pending.vote_id,
             pending_writers=sorted(pending.writers),
         )
         _look_at_released(connection, datasets, horizon, after)
         for dataset in datasets.values():
             key = policies[dataset.name]
-            changed = progress[dataset.name].policy_id not in (None, key)
-            if changed and after.policies.get(dataset.name) != key and dataset.name not in after.due:
+            version = dataset.schema_version
+            reached = progress[dataset.name]
+            changed = (reached.policy_id not in (None, key) and after.policies.get(dataset.name) != key) or (
+                reached.schema_version != version and after.schemas.get(dataset.name) != version
+            )
+            if changed and dataset.name not in after.due:
                 if would_write(connection, dataset, None, horizon):
                     after.due[dataset.name] = horizon
-                after.policies[dataset.name] = key
+                after.policies[dataset.name], after.schemas[dataset.name] = key, version
         newest: dict[str, int] = {}
         for _ in range(WINDOWS_A_LOOK):
             if start >= horizon:

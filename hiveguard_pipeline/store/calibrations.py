@@ -149,6 +149,7 @@ def save_calibration(
             brier_score=_millionths(brier_score),
             fit=fit.to_bytes(),
             created_at=now_text(),
+            schema_version=dataset.schema_version,
         )
     ).inserted_primary_key
     assert key is not None
@@ -165,10 +166,13 @@ def save_calibration(
 
 
 def newest_calibration(connection: sa.Connection, dataset: Dataset) -> RecordedCalibration | None:
-    """The calibration that holds for a dataset, if it has one."""
+    """The calibration that holds for a dataset, if it has one; none that was made under other classes."""
     row = connection.execute(
         sa.select(*(t.calibrations.c[name] for name in RecordedCalibration.__dataclass_fields__))
-        .where(t.calibrations.c.dataset_id == dataset.dataset_id)
+        .where(
+            t.calibrations.c.dataset_id == dataset.dataset_id,
+            sa.func.coalesce(t.calibrations.c.schema_version, 1) == dataset.schema_version,
+        )
         .order_by(t.calibrations.c.calibration_id.desc())
         .limit(1)
     ).first()

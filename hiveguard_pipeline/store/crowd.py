@@ -16,6 +16,7 @@ from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask
 from hiveguard_pipeline.rules.columns import NO_LABEL, Votes
 from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.store.schema_versions import class_map_of
 
 ITEMS_AT_ONCE = 100_000
 NO_DURATION = -1
@@ -77,6 +78,7 @@ def read_crowd(
 ) -> Crowd:
     """All items of a dataset with their votes up to a horizon (None: all there are), gold items too.
 
+    An answer that names a class of earlier is read as the class that it means now.
     excluded: with the votes of solvers who are excluded.
     """
     windows = list(_windows(connection, dataset, horizon, excluded=excluded))
@@ -118,6 +120,7 @@ def _windows(
         + ("" if excluded else f" WHERE {NOT_EXCLUDED}")
         + " ORDER BY i.n, v.vote_id"
     )
+    class_map = class_map_of(connection, dataset)
     after = "00000000-0000-0000-0000-000000000000"
     while True:
         window: dict[str, object] = {"dataset": dataset.dataset_id, "after": after, "items": ITEMS_AT_ONCE}
@@ -144,7 +147,7 @@ def _windows(
             "vote_id": found["vote_id"],
             "duration_ms": found["duration_ms"],
             "solver_id": found["solver_id"].dictionary_encode(),
-            "answer": found["answer"].dictionary_encode(),
+            "answer": class_map.of(found["answer"]).dictionary_encode(),
         }
         after = items["item_id"][-1].as_py()
 

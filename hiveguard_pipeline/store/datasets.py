@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.rules.structured.tasks import MODALITY_OF, check_task, is_structured
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 
@@ -21,13 +22,17 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A set of items with one task type and one list of classes (none: any answer is taken)."""
+    """A set of items with one task type and one list of classes (none: any answer is taken).
+
+    schema_version: which version of its classes this is, 1 for those that it was created with.
+    """
 
     dataset_id: str
     name: str
     task_type: str
     modality: str
     classes: tuple[str, ...] | None
+    schema_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,12 @@ class RecordedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far runs have come: votes looked at, under which policy; the newest ledger row."""
+    """How far runs have come: votes looked at, under which policy and classes; the newest ledger row."""
 
     folded_through: int
     policy_id: int | None
     ledger_position: int
+    schema_version: int = 1
 
 
 def now_text() -> str:
@@ -61,22 +67,33 @@ def create_dataset(
     policy: Policy,
     *,
     classes: tuple[str, ...] | None = None,
-    modality: str = "image",
+    modality: str | None = None,
     task_type: str | None = None,
     actor: str = "create",
     reason: str = "dataset created",
 ) -> Dataset:
-    """A new dataset with its first policy. Raises BadInputError for a bad or taken name."""
+    """A new dataset with its first policy. Raises BadInputError for a bad or taken name.
+
+    modality: by default that of the task type; without either, image.
+    """
     if not NAME.fullmatch(name):
         raise BadInputError(
             f"{name!r} cannot name a dataset: lower-case letters, digits, - and _ (63 at most),"
             " the first a letter or digit"
         )
+    modality = modality or MODALITY_OF.get(task_type or "", "image")
     if modality not in MODALITIES:
         raise BadInputError(f"{modality!r} is no modality; there are {', '.join(MODALITIES)}")
-    if classes is not None and (len(classes) < 2 or len(set(classes)) < len(classes) or not all(classes)):
-        raise BadInputError("classes are at least two different, non-empty names")
-    dataset = Dataset(str(uuid.uuid4()), name, task_type or TASK_TYPES[modality], modality, classes)
+    task_type = task_type or TASK_TYPES[modality]
+    check_task(task_type, modality)
+    least = 1 if is_structured(task_type) else 2
+    if classes is not None and (len(classes) < least or len(set(classes)) < len(classes) or not all(classes)):
+        raise BadInputError(
+            f"classes are at least {'one name' if least == 1 else 'two different, non-empty names'}"
+        )
+    if is_structured(task_type) and policy.is_adaptive:
+        raise BadInputError(f"GRADUATION=adaptive is for answers that are one class, not for {task_type}")
+    dataset = Dataset(str(uuid.uuid4()), name, task_type, modality, classes)
     with database.write() as connection:
         taken = connection.execute(sa.select(t.datasets.c.name).where(t.datasets.c.name == name)).first()
         if taken:
@@ -109,22 +126,35 @@ def create_dataset(
         )
         connection.execute(
             t.dataset_progress.insert().values(
-                dataset_id=dataset.dataset_id, folded_through=0, ledger_position=0, updated_at=moment
+                dataset_id=dataset.dataset_id,
+                folded_through=0,
+                ledger_position=0,
+                updated_at=moment,
+                schema_version=1,
             )
         )
         _record_policy(connection, dataset, policy, actor, reason)
     return dataset
 
 
+_DATASETS = sa.select(
+    t.datasets,
+    sa.select(sa.func.max(t.schema_versions.c.version))
+    .where(t.schema_versions.c.dataset_id == t.datasets.c.dataset_id)
+    .scalar_subquery()
+    .label("schema_version"),
+)
+
+
 def list_datasets(connection: sa.Connection) -> list[Dataset]:
     """All datasets, by name."""
-    rows = connection.execute(sa.select(t.datasets)).all()
+    rows = connection.execute(_DATASETS).all()
     return sorted((_dataset(row) for row in rows), key=lambda dataset: dataset.name)
 
 
 def get_dataset(connection: sa.Connection, name: str) -> Dataset:
     """The dataset of a name; raises BadInputError with the names there are."""
-    row = connection.execute(sa.select(t.datasets).where(t.datasets.c.name == name)).first()
+    row = connection.execute(_DATASETS.where(t.datasets.c.name == name)).first()
     if row is None:
         known = [dataset.name for dataset in list_datasets(connection)]
         raise BadInputError(
@@ -183,6 +213,11 @@ def set_policy(
         dataset = lock_dataset(connection, name)
         before = current_policy(connection, dataset).policy
         policy = before.replaced(settings)
+        if policy.is_adaptive and is_structured(dataset.task_type):
+            raise BadInputError(
+                f"GRADUATION=adaptive is for answers that are one class: those of {dataset.name} are"
+                f" structured ({dataset.task_type})"
+            )
         if policy != before:
             _record_policy(connection, dataset, policy, actor, reason)
         return current_policy(connection, dataset)
@@ -193,7 +228,7 @@ def progress_of(connection: sa.Connection, dataset: Dataset) -> Progress:
     row = connection.execute(
         sa.select(t.dataset_progress).where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
     ).one()
-    return Progress(row.folded_through, row.policy_id, row.ledger_position)
+    return Progress(row.folded_through, row.policy_id, row.ledger_position, row.schema_version or 1)
 
 
 def _record_policy(
@@ -218,4 +253,5 @@ def _dataset(row: sa.Row[tuple[object, ...]]) -> Dataset:
         row.task_type,
         row.modality,
         tuple(classes) if classes is not None else None,
+        row.schema_version or 1,
     )

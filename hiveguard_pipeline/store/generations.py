@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from hiveguard_pipeline.rules.arithmetic import share
+from hiveguard_pipeline.rules.arithmetic import Integers, share
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append, read_columns
@@ -24,8 +24,10 @@ from hiveguard_pipeline.store.datasets import (
 )
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.ledger import Applied, record_position, upsert_labels, write_part
+from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.settlement import settle_chosen
 from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing, opened_through
+from hiveguard_pipeline.store.structured import agreeing
 from hiveguard_pipeline.store.work import drop_work, fill_work, fold_work
 
 _ANEW = "(SELECT item_id FROM touched WHERE anew = 1)"
@@ -35,16 +37,12 @@ _STANDING = (
     " FROM touched t JOIN labels l ON l.item_id = t.item_id"
     f" JOIN reviews r ON r.review_id = {newest_standing('t.item_id')} WHERE t.anew = 1"
 )
-_OPENING_COLUMNS: dict[str, type] = {
+_STANDING_COLUMNS: dict[str, type] = {
     "item_id": str,
     "review_id": int,
     "decision": str,
     "label": str,
     "generation": int,
-    "applied": int,
-    "agree": int,
-    "first_vote_id": int,
-    "last_vote_id": int,
 }
 # A decision that was undone gave its votes back, but its row still counts them.
 _IN_LEDGER = (
@@ -163,24 +161,17 @@ def _open_with_decisions(
     connection: sa.Connection, dataset: Dataset, recorded: RecordedPolicy, run_id: str, moment: str
 ) -> None:
     """The first rows of new generations of items on which a decision stands, and their labels."""
-    only = counted(connection, dataset)
     opened = read_columns(
         connection,
-        "SELECT s.item_id, s.review_id, s.decision, s.label, s.generation, count(v.vote_id) AS applied,"
-        " count(CASE WHEN v.answer = s.label THEN 1 END) AS agree,"
-        " coalesce(min(v.vote_id), 0) AS first_vote_id, coalesce(max(v.vote_id), 0) AS last_vote_id"
-        f" FROM ({_STANDING}) s"
-        f" LEFT JOIN votes v ON v.item_id = s.item_id AND v.vote_id <= s.applied_through{only}"
-        " GROUP BY s.item_id, s.review_id, s.decision, s.label, s.generation ORDER BY s.item_id",
-        {"dataset": dataset.dataset_id} if only else {},
-        _OPENING_COLUMNS,
+        f"SELECT {', '.join(_STANDING_COLUMNS)} FROM ({_STANDING}) s ORDER BY s.item_id",
+        {},
+        _STANDING_COLUMNS,
     )
     rows = len(opened["review_id"])
     if not rows:
         return
-    applied, agree, first, last = (
-        opened[name] for name in ("applied", "agree", "first_vote_id", "last_vote_id")
-    )
+    opened["label"] = class_map_of(connection, dataset).of(opened["label"])
+    applied, agree, first, last = _counted_on(connection, dataset, opened["label"])
     floor = recorded.policy.revalidation_confidence_threshold
     reached = np.maximum(share(agree, np.maximum(applied, 1)), floor)
     unlabeled = opened["label"].is_null().to_numpy(zero_copy_only=False)
@@ -235,6 +226,30 @@ def _open_with_decisions(
             f" WHERE created_at IS NULL AND label IS NOT NULL AND item_id IN {_ANEW}"
         )
     )
+
+
+def _counted_on(connection: sa.Connection, dataset: Dataset, labels: Any) -> tuple[Integers, ...]:
+    """Of the votes that each standing decision was taken on: how many count and agree, the first and last id.
+
+    labels: of the decisions, by item_id. Ids are 0 where no vote counts.
+    """
+    only = counted(connection, dataset)
+    numbered = f"(SELECT x.*, row_number() OVER (ORDER BY x.item_id) - 1 AS n FROM ({_STANDING}) x)"
+    votes = read_columns(
+        connection,
+        f"SELECT s.n, v.vote_id, v.answer FROM {numbered} s JOIN votes v ON v.item_id = s.item_id"
+        f" AND v.vote_id <= s.applied_through{only} ORDER BY s.n, v.vote_id",
+        {"dataset": dataset.dataset_id} if only else {},
+        {"n": int, "vote_id": int, "answer": str},
+    )
+    answers = class_map_of(connection, dataset).of(votes["answer"])
+    item, ids = votes["n"], np.append(votes["vote_id"], 0)
+    agrees = agreeing(dataset, answers, labels.take(pa.array(item)))
+    applied = np.bincount(item, minlength=len(labels)).astype(np.int64)
+    agree = np.bincount(item[agrees], minlength=len(labels)).astype(np.int64)
+    ends = np.cumsum(applied)
+    first, last = (np.where(applied > 0, ids[place], 0) for place in (ends - applied, ends - 1))
+    return applied, agree, first, last
 
 
 def _constant(text: str, rows: int) -> Any:

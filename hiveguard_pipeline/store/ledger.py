@@ -1,8 +1,8 @@
 """The ledger's transaction: unprocessed votes in; ledger rows, labels and watermarks out, all or nothing.
 
 A run looks at the items that got votes since the last run looked (and those that a review released), so
-its cost follows new votes, not history. After a change of policy, and in the nightly run, it looks at
-every item of the pool.
+its cost follows new votes, not history. After a change of policy or of classes, and in the nightly run, it
+looks at every item of the pool.
 """
 
 from collections import Counter
@@ -70,7 +70,11 @@ def apply_votes(
         progress = progress_of(connection, dataset)
         recorded = current_policy(connection, dataset)
         horizon = safe_horizon(connection, progress.folded_through, wait_seconds)
-        everything = everything or progress.policy_id != recorded.policy_id
+        everything = (
+            everything
+            or progress.policy_id != recorded.policy_id
+            or progress.schema_version != dataset.schema_version
+        )
         since = None if everything else progress.folded_through
         count = gather_work(connection, dataset, since, horizon)
         done = Applied(horizon=horizon, policy_id=recorded.policy_id, items_read=count)
@@ -209,7 +213,14 @@ def record_progress(
     recorded: RecordedPolicy,
 ) -> int:
     """Note how far this run has read; returns the dataset's newest ledger row."""
-    return _note(connection, dataset, position_before, folded_through=horizon, policy_id=recorded.policy_id)
+    return _note(
+        connection,
+        dataset,
+        position_before,
+        folded_through=horizon,
+        policy_id=recorded.policy_id,
+        schema_version=dataset.schema_version,
+    )
 
 
 def record_position(connection: sa.Connection, dataset: Dataset, position_before: int) -> int:

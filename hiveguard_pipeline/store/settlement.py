@@ -24,6 +24,7 @@ from hiveguard_pipeline.store.datasets import (
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 from hiveguard_pipeline.store.ledger import Applied, record_position, write_part
+from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.work import WORK_COLUMNS, Part, drop_work, fill_work
 
 _SENT = (
@@ -88,7 +89,7 @@ def settle_chosen(
         undecided = ~left_to_people(connection, window, count)
         named = window | ({"dataset": dataset.dataset_id} if only else {})
         mine, vote_ids, folded = fold_by_probability(
-            connection, named, work, undecided, only, fit, recorded, settle
+            connection, named, work, undecided, only, class_map_of(connection, dataset), fit, recorded, settle
         )
         answers = pa.array(fit.classes, type=pa.string())
         part = Part(0, mine, vote_ids, answers, folded, calibration_id)

@@ -303,6 +303,8 @@ calibrations = sa.Table(
     sa.Column("brier_score", sa.Integer),
     sa.Column("fit", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    # Nullable, since SQLite adds no other column to rows that are there; null is the first version.
+    sa.Column("schema_version", sa.Integer),
     sqlite_autoincrement=True,
     comment="what solvers and probabilities rest on: a fit to the votes up to horizon; never changed",
 )
@@ -315,6 +317,8 @@ dataset_progress = sa.Table(
     sa.Column("policy_id", Big),
     sa.Column("ledger_position", Big, nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
+    # Nullable, since SQLite adds no other column to rows that are there; null is the first version.
+    sa.Column("schema_version", sa.Integer),
     comment="how far runs have read: every vote at or below folded_through was looked at under policy_id",
 )
 

@@ -24,8 +24,12 @@ from hiveguard_pipeline.store.adaptive_work import (
     only_rows,
 )
 from hiveguard_pipeline.store.bulk import Columns, read_columns
+from hiveguard_pipeline.store.calibrations import newest_calibration
+from hiveguard_pipeline.store.class_map import NO_CLASS_MAP
 from hiveguard_pipeline.store.datasets import Dataset, RecordedPolicy, current_policy
 from hiveguard_pipeline.store.exclusions import counted
+from hiveguard_pipeline.store.schema_versions import class_map_of
+from hiveguard_pipeline.store.structured import at_once, judge_of, words_of
 
 ITEMS_AT_ONCE = 200_000
 """Items that are folded together; bounds the memory of a run."""
@@ -50,7 +54,10 @@ def would_write(connection: sa.Connection, dataset: Dataset, since: int | None, 
     """
     recorded = current_policy(connection, dataset)
     count = gather_work(connection, dataset, since, horizon)
-    due = any(len(part.folded.ledger) for part in fold_work(connection, dataset, count, recorded))
+    if count and recorded.policy.is_adaptive and newest_calibration(connection, dataset) is None:
+        due = True  # a run calibrates first
+    else:
+        due = any(len(part.folded.ledger) for part in fold_work(connection, dataset, count, recorded))
     drop_work(connection)
     return due
 
@@ -149,12 +156,17 @@ def fold_work(
 ) -> Iterator[Part]:
     """Fold the items of `work` under a policy, some at a time; the votes of excluded solvers are left out.
 
+    Answers are read under the classes of now. dataset: as this transaction sees it.
+
     Raises BadInputError if probability decides and the dataset has no calibration.
     """
     only = counted(connection, dataset)
     calibration = current_fit(connection, dataset) if recorded.policy.is_adaptive and count else None
-    for first in range(0, count, ITEMS_AT_ONCE):
-        window = {"first": first, "end": first + ITEMS_AT_ONCE}
+    changed = dataset.schema_version > 1 and count
+    class_map = class_map_of(connection, dataset) if changed else NO_CLASS_MAP
+    items = at_once(dataset, ITEMS_AT_ONCE)
+    for first in range(0, count, items):
+        window = {"first": first, "end": first + items}
         work = read_columns(
             connection,
             f"SELECT {', '.join(WORK_COLUMNS)} FROM work WHERE n >= :first AND n < :end ORDER BY n",
@@ -166,7 +178,7 @@ def fold_work(
             calibration_id, fit = calibration
             decided = left_to_people(connection, window, len(work["state"]))
             mine, vote_ids, folded = fold_by_probability(
-                connection, parameters, work, ~decided, only, fit, recorded
+                connection, parameters, work, ~decided, only, class_map, fit, recorded
             )
             yield Part(first, mine, vote_ids, pa.array(fit.classes, type=pa.string()), folded, calibration_id)
             if not decided.any():
@@ -181,9 +193,10 @@ def fold_work(
             parameters,
             {"n": int, "vote_id": int, "answer": str},
         )
+        votes["answer"] = class_map.of(votes["answer"])
         if calibration is not None:
             work, votes = _left_to_people(work, votes, decided, first)
-        yield _fold_part(first, work, votes, recorded)
+        yield _fold_part(dataset, first, work, votes, recorded)
 
 
 def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) -> tuple[Columns, Columns]:
@@ -197,7 +210,7 @@ def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) ->
     }
 
 
-def _fold_part(first: int, work: Columns, votes: Columns, recorded: RecordedPolicy) -> Part:
+def _fold_part(dataset: Dataset, first: int, work: Columns, votes: Columns, recorded: RecordedPolicy) -> Part:
     items = len(work["state"])
     answers = pa.chunked_array([work["label"], votes["answer"]]).combine_chunks().dictionary_encode()
     codes = answers.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -215,8 +228,9 @@ def _fold_part(first: int, work: Columns, votes: Columns, recorded: RecordedPoli
         revalidation_vote_count=work["revalidation_vote_count"],
         state=work["state"].astype(np.uint8),
     )
-    folded = fold(Votes(offsets, given), before, recorded.policy)
-    return Part(first, work, vote_ids, answers.dictionary, folded)
+    judge = judge_of(dataset, answers.dictionary)
+    folded = fold(Votes(offsets, given, judge), before, recorded.policy)
+    return Part(first, work, vote_ids, words_of(judge, answers.dictionary), folded)
 
 
 def _in_order(number: Integers, vote_ids: Integers) -> Integers:

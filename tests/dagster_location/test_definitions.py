@@ -151,6 +151,7 @@ def test_sensors_and_schedule_start_running() -> None:
         "unprocessed_votes_sensor": dg.DefaultSensorStatus.RUNNING,
         "datasets_sensor": dg.DefaultSensorStatus.RUNNING,
         "quality_sensor": dg.DefaultSensorStatus.RUNNING,
+        "drift_sensor": dg.DefaultSensorStatus.RUNNING,
     }
     assert schedules == {"nightly_labels_schedule": dg.DefaultScheduleStatus.RUNNING}
 
@@ -187,6 +188,7 @@ def test_the_nightly_job_holds_every_check_and_every_asset_but_the_recount() -> 
     assert {key.name for key in layer.asset_graph.asset_check_keys} == {e.name for e in EXPECTATIONS} | {
         "agreement_is_sufficient",
         "probabilities_are_calibrated",
+        "exported_labels_still_hold",
     }
 
 
@@ -195,8 +197,15 @@ def test_all_jobs_report_failures() -> None:
         assert {hook.name for hook in defs.resolve_job_def(name).hook_defs} == {"report_failure"}
 
 
-def test_every_check_stands_on_the_finalized_labels_and_blocks_the_export() -> None:
-    specs = [spec for checks in defs.asset_checks or [] for spec in checks.check_specs]
+def test_the_check_of_drift_stands_on_the_export_and_blocks_nothing() -> None:
+    specs = {spec.name: spec for checks in defs.asset_checks or [] for spec in checks.check_specs}
+    drift = specs["exported_labels_still_hold"]
+    assert (drift.asset_key.to_user_string(), drift.blocking) == ("training_export", False)
+
+
+def test_every_expectation_stands_on_the_finalized_labels_and_blocks_the_export() -> None:
+    named = {expectation.name for expectation in EXPECTATIONS}
+    specs = [spec for checks in defs.asset_checks or [] for spec in checks.check_specs if spec.name in named]
     assert len(specs) == len(EXPECTATIONS) == 8
     assert {spec.asset_key.to_user_string() for spec in specs} == {"finalized_labels"}
     assert all(spec.blocking and spec.description for spec in specs)

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from hiveguard_pipeline.exports.training import latest_export
 from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.snapshots import latest_export
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.schema import open_database

@@ -50,8 +50,10 @@ def put(database: Database, dataset: Dataset, votes: list[Vote]) -> None:
         )
 
 
-def new_dataset(database: Database, policy: Policy | None = None) -> Dataset:
-    return create_dataset(database, f"d{uuid.uuid4().hex}", policy or Policy())
+def new_dataset(
+    database: Database, policy: Policy | None = None, classes: tuple[str, ...] | None = None
+) -> Dataset:
+    return create_dataset(database, f"d{uuid.uuid4().hex}", policy or Policy(), classes=classes)
 
 
 def contents(database: Database) -> list[Any]:
@@ -64,9 +66,18 @@ def contents(database: Database) -> list[Any]:
 
 
 class World:
-    def __init__(self, database: Database, seed: int, items: int = 6, solvers: int = 12) -> None:
+    kinds = ("votes",) * 3 + ("run",) * 2 + ("retract",) * 4 + ("review",) * 4 + ("policy", "gold")
+
+    def __init__(
+        self,
+        database: Database,
+        seed: int,
+        items: int = 6,
+        solvers: int = 12,
+        classes: tuple[str, ...] | None = None,
+    ) -> None:
         self.database, self.random = database, Random(seed)
-        self.dataset = new_dataset(database, Policy().replaced(SMALL))
+        self.dataset = new_dataset(database, Policy().replaced(SMALL), classes)
         self.names = [f"i{number}" for number in range(items)]
         self.solvers = [f"s{number}" for number in range(solvers)]
         add_items(database, self.dataset, self.names)
@@ -79,9 +90,8 @@ class World:
         self.done: list[str] = []
 
     def play(self, steps: int) -> None:
-        kinds = ["votes"] * 3 + ["run"] * 2 + ["retract"] * 4 + ["review"] * 4 + ["policy", "gold"]
         for _ in range(steps):
-            kind = self.random.choice(kinds)
+            kind = self.random.choice(self.kinds)
             getattr(self, f"_{kind}")()
             if kind != "votes":
                 self.check()
@@ -103,11 +113,18 @@ class World:
         for item in self.items.values():
             item.votes = []
         for row in rows:
-            vote = (row.vote_id, row.solver_id, ANSWERS.index(row.answer))
+            vote = (row.vote_id, row.solver_id, self._code(row.answer))
             self.items[row.external_id].votes.append(vote)
 
     def _answer(self) -> str:
         return self.random.choice(ANSWERS)
+
+    def _code(self, answer: str) -> int:
+        """What the plain reading calls an answer or label."""
+        return ANSWERS.index(answer)
+
+    def _name(self, code: int) -> str:
+        return ANSWERS[code]
 
     def _run(self) -> None:
         apply_votes(self.database, self.dataset.name, run_id="run", everything=self.random.random() < 0.3)
@@ -128,10 +145,12 @@ class World:
         name = self.random.choice(self.names)
         with self.database.write() as connection:
             for statement in (
-                "UPDATE items SET gold_label = 'x' WHERE item_id = :item",
+                "UPDATE items SET gold_label = :gold WHERE item_id = :item",
                 "UPDATE labels SET state = 'gold', needs_review = false WHERE item_id = :item",
             ):
-                connection.execute(sa.text(statement), {"item": item_uuid(self.dataset.name, name)})
+                names = {"item": item_uuid(self.dataset.name, name), "gold": self._name(self._code("x"))}
+                used = {key: value for key, value in names.items() if f":{key}" in statement}
+                connection.execute(sa.text(statement), used)
         self.items[name].gold = True
 
     def _retract(self) -> None:
@@ -173,7 +192,7 @@ class World:
             item.undo()
         else:
             decision = "relabel" if act == "correct" else act
-            item.decide(decision, ANSWERS.index(label))
+            item.decide(decision, self._code(label))
             self.done.append(act)
 
     def check(self) -> None:
@@ -203,7 +222,7 @@ class World:
                 row.applied_through,
                 row.generation,
             ) == (
-                None if now.label is None else ANSWERS[now.label],
+                None if now.label is None else self._name(now.label),
                 None if now.confidence is None else int(now.confidence * ONE),
                 now.state,
                 now.vote_count,

@@ -86,6 +86,10 @@ def test_a_role_with_the_documented_grants_runs_every_command(
         "external_id,data_ref,modality,gold_label\nimage-00001,https://example.com/1.jpg,image,bus\n"
     )
     hiveguard("items", "import", str(paths["items"]), *on)
+    changed = ("--actor", "a", "--reason", "r")
+    hiveguard("classes", "merge", "bus", "bicycle", "--into", "vehicle", *on, *changed)
+    hiveguard("classes", "rename", "vehicle", "wheels", *on, *changed)
+    hiveguard("run", *on)
     hiveguard("pool", "sample", *on)
     hiveguard("explain", flagged[0], *on)
     hiveguard("labels", "export", "--fmt", "csv")

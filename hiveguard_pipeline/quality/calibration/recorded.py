@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.quality.aggregation import DawidSkene
 from hiveguard_pipeline.quality.calibration.calibrate import Calibration, calibrate
 from hiveguard_pipeline.quality.calibration.opinions import log_prior
@@ -22,6 +23,7 @@ from hiveguard_pipeline.store.datasets import (
     progress_of,
 )
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
+from hiveguard_pipeline.store.structured import refuse_structured
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,19 @@ def calibrate_dataset(
     """
     with database.look() as connection:
         dataset = get_dataset(connection, dataset_name)
+        refuse_structured(dataset, "a calibration")
         horizon = safe_horizon(connection, progress_of(connection, dataset).folded_through, wait_seconds)
     with database.read() as connection:
+        dataset = get_dataset(connection, dataset_name)
         crowd = read_crowd(connection, dataset, horizon)
+    version = dataset.schema_version
     found = calibrate(crowd)
     with database.write() as connection:
         dataset = lock_dataset(connection, dataset_name)
+        if dataset.schema_version != version:
+            raise BadInputError(
+                f"the classes of {dataset_name} were changed while it was calibrated; calibrate it again"
+            )
         calibration_id = save_calibration(
             connection,
             dataset,

@@ -69,6 +69,8 @@ def upgrade() -> None:
         " actor, reason, created_at) SELECT dataset_id, 1, task_type, classes, 'created', 0, 'upgrade',"
         " 'the classes that the dataset had', created_at FROM datasets"
     )
+    for table in ("calibrations", "dataset_progress"):
+        op.add_column(table, sa.Column("schema_version", sa.Integer(), nullable=True))
     op.create_table(
         "class_map",
         sa.Column("dataset_id", UUID, nullable=False),
@@ -111,4 +113,6 @@ def downgrade() -> None:
     op.execute("DROP VIEW label_revisions")
     for name in ("snapshots", "class_map", "schema_versions", "item_details"):
         op.drop_table(name)
+    for table in ("calibrations", "dataset_progress"):
+        op.drop_column(table, "schema_version")
     op.drop_column("datasets", "export_settings")

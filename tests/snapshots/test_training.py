@@ -12,14 +12,13 @@ import fsspec
 import pytest
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.exports import FORMATS, TrainingExport, write_training_export
-from hiveguard_pipeline.exports.training import latest_export
+from hiveguard_pipeline.exports import FORMATS
+from hiveguard_pipeline.snapshots import TrainingExport, latest_export, write_training_export
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
 from hiveguard_pipeline.store.ledger import apply_votes
+from tests.exports.test_labels import exported, parsed
 from tests.store.voting import add_items, cast, letters
-
-from .test_labels import exported, parsed
 
 
 @pytest.fixture
@@ -137,7 +136,7 @@ def test_an_export_that_breaks_off_leaves_latest_and_the_others_and_no_half_one(
     code = (
         "import resource, sys\n"
         "from hiveguard_pipeline.errors import BadInputError\n"
-        "from hiveguard_pipeline.exports import write_training_export\n"
+        "from hiveguard_pipeline.snapshots import write_training_export\n"
         "from hiveguard_pipeline.store.schema import open_database\n"
         "database = open_database(sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
