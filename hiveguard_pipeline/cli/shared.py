@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hiveguard_pipeline.store.database import Database
 
 Command = Callable[..., Any]
+
+_LINES_AT_ONCE = 500
 
 fmt_option = click.option(
     "--fmt",
@@ -64,17 +67,21 @@ def emit(rows: Iterable[dict[str, Any]], columns: list[str], fmt: str) -> None:
         _print_table(list(rows), columns)
     elif fmt == "csv":
         click.echo(_csv_line(columns), nl=False)
-        for row in rows:
-            click.echo(_csv_line([_cell(row[name]) for name in columns]), nl=False)
+        _echo(_csv_line([_cell(row[name]) for name in columns]) for row in rows)
     elif fmt == "jsonl":
-        for row in rows:
-            click.echo(as_json({name: row[name] for name in columns}))
+        _echo(as_json({name: row[name] for name in columns}) + "\n" for row in rows)
     else:
         opened = "["
         for row in rows:
             click.echo(f"{opened}\n{as_json({name: row[name] for name in columns})}", nl=False)
             opened = ","
         click.echo("[]" if opened == "[" else "\n]")
+
+
+def _echo(lines: Iterator[str]) -> None:
+    """Print lines, some at once: each call of click.echo flushes."""
+    while chunk := "".join(islice(lines, _LINES_AT_ONCE)):
+        click.echo(chunk, nl=False)
 
 
 def as_json(value: Any) -> str:

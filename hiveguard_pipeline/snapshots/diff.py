@@ -31,6 +31,7 @@ item, and the count of solvers.
 """
 
 _COMPARED = ("item_id", "external_id", "label", "confidence")
+_BESIDE = ("source", "actor", "reason", "batch_id")
 _DETAILS = tuple(name for name in HASHED.names if name not in _COMPARED)
 _MOST_AT_ONCE = 50_000
 
@@ -118,8 +119,12 @@ class _Rows:
 def diff_snapshots(database: Database, root: str, before: Snapshot, after: Snapshot) -> Diff:
     """Compare two snapshots. Raises BadInputError where a file is gone."""
     folder = SnapshotFolder(root)
+    same = _same(folder, before.file, after.file)
     old = folder.columns(before.file, _COMPARED).combine_chunks()
-    new = folder.columns(after.file, [*_COMPARED, "source", "actor", "reason", "batch_id"]).combine_chunks()
+    wanted = [*_COMPARED, *_BESIDE]
+    new = folder.columns(after.file, [name for name in wanted if name not in same]).combine_chunks()
+    for name in sorted(same.intersection(_COMPARED)):
+        new = new.append_column(name, old.column(name))
     kept, stayed = _shared(old, new)
     schema = _schema(database, before, after)
     mapped = _mapped(old.column("label"), schema, before, after)
@@ -127,7 +132,7 @@ def diff_snapshots(database: Database, root: str, before: Snapshot, after: Snaps
     renamed = _differ(old.column("label"), new.column("label"), kept, stayed) & ~relabelled
     moved = _differ(old.column("confidence"), new.column("confidence"), kept, stayed)
     moved &= ~relabelled & ~renamed
-    columns = _details(folder, before, after, kept, stayed)
+    columns = _details(folder, before.file, after.file, same, kept, stayed)
     other = np.logical_or.reduce([np.zeros(len(relabelled), dtype=bool), *columns.values()])
     other &= ~relabelled & ~renamed & ~moved
     here, there = np.flatnonzero(kept), np.flatnonzero(stayed)
@@ -163,7 +168,12 @@ def _mapped(labels: Any, schema: list[SchemaChange], before: Snapshot, after: Sn
 
 
 def _take(table: pa.Table, places: Integers) -> pa.Table:
-    return table.take(pa.array(places))
+    return table.take(_places(places))
+
+
+def _places(numbers: Integers) -> Any:
+    """Numbers as Arrow takes them. pa.array imports pandas, which takes longer than most diffs."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.astype(np.int64))])
 
 
 def _shared(old: pa.Table, new: pa.Table) -> tuple[Mask, Mask]:
@@ -184,23 +194,33 @@ def _differ(old: Any, new: Any, here: Mask, there: Mask) -> Mask:
     here, there: which rows of old and new are shared. Of shape (shared,).
     """
     one, other = (
-        column if kept.all() else column.filter(pa.array(kept))
+        column if kept.all() else column.take(_places(np.flatnonzero(kept)))
         for column, kept in ((old, here), (new, there))
     )
     if one.equals(other):
         return np.zeros(len(one), dtype=bool)
-    both = pc.fill_null(pc.not_equal(one, other), False)
+    unlike = pc.not_equal(one, other)
+    known = pc.is_valid(unlike)
     either = pc.xor(pc.is_null(one), pc.is_null(other))
-    return np.asarray(pc.or_(both, either).to_numpy())
+    return np.asarray(pc.or_(pc.and_kleene(known, unlike), either).to_numpy())
+
+
+def _same(folder: SnapshotFolder, before: str, after: str) -> set[str]:
+    """Columns of which no row differs, told by their bytes; none where the items are not the same ones."""
+    same = folder.same_columns(before, after) - set(_BESIDE)
+    return same if "item_id" in same else set()
 
 
 def _details(
-    folder: SnapshotFolder, before: Snapshot, after: Snapshot, here: Mask, there: Mask
+    folder: SnapshotFolder, before: str, after: str, same: set[str], here: Mask, there: Mask
 ) -> dict[str, Mask]:
-    """Of each column of details, where it differs; a column at a time."""
+    """Of each column of details, where it differs; a column at a time. Those in `same` are not decoded."""
     masks = {}
     for name in _DETAILS:
-        old, new = (folder.columns(found.file, [name]).column(name) for found in (before, after))
+        if name in same:
+            masks[name] = np.zeros(int(here.sum()), dtype=bool)
+            continue
+        old, new = (folder.columns(file, [name]).column(name) for file in (before, after))
         masks[name] = _differ(old, new, here, there)
     return masks
 

@@ -114,6 +114,23 @@ class SnapshotFolder:
         with self.reading(name) as file:
             return read(file, name, columns)
 
+    def same_columns(self, one: str, other: str) -> set[str]:
+        """The columns that two files of equally many rows hold as the same bytes: none of their rows differs.
+
+        A column that is not among them may be the same all the same, in other pages.
+        """
+        with self._opened(one) as first, self._opened(other) as second:
+            places = [_places(stream) for stream in (first, second)]
+            return {
+                name
+                for name, chunks in places[0].items()
+                if len(chunks) == len(places[1].get(name, []))
+                and all(
+                    own[1:] == theirs[1:] and _piece(first, own) == _piece(second, theirs)
+                    for own, theirs in zip(chunks, places[1][name], strict=True)
+                )
+            }
+
     @contextmanager
     def _opened(self, name: str) -> Iterator[Any]:
         try:
@@ -143,6 +160,27 @@ def batches(file: Any, name: str, columns: Sequence[str], rows: int) -> Iterator
         yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise BadInputError(f"{name} is damaged: {_one_line(error)}") from None
+
+
+def _places(stream: Any) -> dict[str, list[tuple[int, int, int, str]]]:
+    """Of each column, by row group: offset and length of its bytes, its rows, how they are written."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, list[tuple[int, int, int, str]]] = {}
+    metadata = pq.ParquetFile(stream, pre_buffer=False).metadata
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(number)
+            offset = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+            written = f"{chunk.physical_type} {chunk.compression} {chunk.encodings}"
+            place = (offset, chunk.total_compressed_size, chunk.num_values, written)
+            found.setdefault(chunk.path_in_schema, []).append(place)
+    return found
+
+
+def _piece(stream: Any, place: tuple[int, int, int, str]) -> bytes:
+    stream.seek(place[0])
+    return bytes(stream.read(place[1]))
 
 
 def sha256_of(stream: Any) -> str:
