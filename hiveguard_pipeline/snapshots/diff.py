@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from hiveguard_pipeline.rules.arithmetic import Integers, Mask
 from hiveguard_pipeline.rules.structured.tasks import is_structured
@@ -34,6 +35,10 @@ _COMPARED = ("item_id", "external_id", "label", "confidence")
 _BESIDE = ("source", "actor", "reason", "batch_id")
 _DETAILS = tuple(name for name in HASHED.names if name not in _COMPARED)
 _MOST_AT_ONCE = 50_000
+_UUID_DASHES = 4
+_HEX = np.zeros(256, dtype=np.uint64)
+_HEX[[ord(digit) for digit in "0123456789abcdef"]] = np.arange(16)
+_UUID_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +183,47 @@ def _places(numbers: Integers) -> Any:
 
 def _shared(old: pa.Table, new: pa.Table) -> tuple[Mask, Mask]:
     """Which rows of each table are in the other one too."""
-    were, ids = old.column("item_id"), new.column("item_id")
+    were, ids = (table.column("item_id").combine_chunks() for table in (old, new))
     if were.equals(ids):
         return np.ones(len(were), dtype=bool), np.ones(len(ids), dtype=bool)
-    places = pc.index_in(ids, value_set=were.combine_chunks())
-    stayed = np.asarray(pc.is_valid(places).to_numpy())
+    found = _merged(were, ids)
+    if found is not None:
+        return found
+    places = pc.index_in(ids, value_set=were)
+    stayed = np.asarray(pc.is_valid(places).to_numpy(zero_copy_only=False))
     kept = np.zeros(len(were), dtype=bool)
     kept[places.drop_null().to_numpy()] = True
     return kept, stayed
+
+
+def _merged(were: Any, ids: Any) -> tuple[Mask, Mask] | None:
+    """`_shared` by the first 64 bits of ids, which lie in order: a merge is quicker than a hash table.
+
+    None where those bits do not tell the ids apart.
+    """
+    one, other = _leading_bits(were), _leading_bits(ids)
+    if one is None or other is None:
+        return None
+    places = np.minimum(np.searchsorted(one, other), len(one) - 1)
+    stayed = one[places] == other
+    kept = np.zeros(len(one), dtype=bool)
+    kept[places[stayed]] = True
+    alike = were.take(_places(np.flatnonzero(kept))).equals(ids.take(_places(np.flatnonzero(stayed))))
+    return (kept, stayed) if alike else None
+
+
+def _leading_bits(ids: Any) -> NDArray[np.uint64] | None:
+    """The first 16 hexadecimal digits of UUIDs as numbers; None unless they rise from row to row."""
+    size = len(_UUID_DIGITS) + _UUID_DASHES
+    _, offsets, data = ids.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    if not len(ids) or ids.null_count or (np.diff(ends) != size).any():
+        return None
+    text = np.frombuffer(data, dtype=np.uint8)[ends[0] : ends[-1]].reshape(-1, size)
+    bits = np.zeros(len(ids), dtype=np.uint64)
+    for place in _UUID_DIGITS[:16]:
+        bits = (bits << np.uint64(4)) | _HEX[text[:, place]]
+    return bits if (bits[1:] > bits[:-1]).all() else None
 
 
 def _differ(old: Any, new: Any, here: Mask, there: Mask) -> Mask:
