@@ -95,7 +95,7 @@ class FormatConverter:
         self, *, annotations_path: str | Path, output_dir: str | Path, push_to_hub: bool = False
     ) -> Any:
         """Write a Hugging Face dataset of a file or folder in any of the formats; see formats.huggingface."""
-        from hiveguard_pipeline.formats.huggingface import to_huggingface
+        from hiveguard_pipeline.formats.huggingface.format import to_huggingface
 
         return to_huggingface(
             annotations_path=annotations_path, output_dir=output_dir, push_to_hub=push_to_hub
@@ -132,8 +132,8 @@ def write_source(
 
 def _open(reader: Format, path: Path, options: Options, lost: Losses) -> _Opened:
     if reader.has_side_car:
-        from hiveguard_pipeline.formats.side_car import SIDE_CAR, BrokenSideCarError, SideCar
-        from hiveguard_pipeline.formats.side_car_join import joined
+        from hiveguard_pipeline.formats.side_car.files import SIDE_CAR, BrokenSideCarError, SideCar
+        from hiveguard_pipeline.formats.side_car.join import joined
 
         folder = path if path.is_dir() else path.parent
         if (folder / SIDE_CAR).is_file():
@@ -174,7 +174,7 @@ def _write(
     with ExitStack() as stack:
         side_car = None
         if writer.has_side_car:
-            from hiveguard_pipeline.formats.side_car import SideCarWriter
+            from hiveguard_pipeline.formats.side_car.files import SideCarWriter
 
             side_car = SideCarWriter(partial, writer.name, source.header)
             stack.callback(side_car.close)

@@ -10,9 +10,9 @@ FORMATS = {
     "voc": "voc",
     "yolo": "yolo",
     "label-studio": "label_studio",
-    "csv": "csv_rows",
+    "csv": "csv",
     "jsonl": "jsonl",
-    "spacy": "spacy_docs",
+    "spacy": "spacy",
     "huggingface": "huggingface",
 }
 """Name on the command line -> the module beside this one that holds it, as its FORMAT."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from hiveguard_pipeline.formats.convert import FormatConverter
-from hiveguard_pipeline.formats.jsonl import FORMAT as JSONL
+from hiveguard_pipeline.formats.jsonl.format import FORMAT as JSONL
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 from tests.formats.any_model import EXTRA, JSON, write
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.csv_columns import COLUMNS
-from hiveguard_pipeline.formats.csv_rows import FORMAT
+from hiveguard_pipeline.formats.csv.columns import COLUMNS
+from hiveguard_pipeline.formats.csv.format import FORMAT
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 
 from .any_model import models, read, write

@@ -130,7 +130,7 @@ def test_a_value_without_end_is_refused_in_bounded_memory(
 ) -> None:
     monkeypatch.setattr("hiveguard_pipeline.formats.label_studio.array_elements.LARGEST_TASK", 1 << 20)
     monkeypatch.setattr("hiveguard_pipeline.formats.text_lines.LONGEST_LINE", 1 << 20)
-    monkeypatch.setattr("hiveguard_pipeline.formats.csv_grouping.LONGEST_ROW", 1 << 20)
+    monkeypatch.setattr("hiveguard_pipeline.formats.csv.grouping.LONGEST_ROW", 1 << 20)
     (tmp_path / "in").write_bytes(b'[{"data": {"text": "' + b"x" * (3 << 20) + b'"}}]')
     with pytest.raises(BadInputError, match="task 1: it has more than 1 MB"):
         read(LABEL_STUDIO, tmp_path / "in")

@@ -22,7 +22,7 @@ from hiveguard_pipeline.formats.recognise import format_of
 from .any_model import bytes_of_three_processes, models, read, write
 
 datasets = pytest.importorskip("datasets", reason="datasets is not installed (the extra [hf])")
-from hiveguard_pipeline.formats.huggingface import FORMAT, to_huggingface  # noqa: E402
+from hiveguard_pipeline.formats.huggingface.format import FORMAT, to_huggingface  # noqa: E402
 
 HEADER = Header([Category("dog", 18), Category("cat", 3)])
 ITEMS = [
@@ -240,7 +240,7 @@ def test_pushing_asks_the_hub_and_a_refusal_is_told_without_the_token(tmp_path: 
 
     write(jsonl.FORMAT, tmp_path / "in.jsonl", HEADER, ITEMS)
     code = (
-        "import sys\nfrom hiveguard_pipeline.formats.huggingface import to_huggingface\n"
+        "import sys\nfrom hiveguard_pipeline.formats.huggingface.format import to_huggingface\n"
         "to_huggingface(annotations_path=sys.argv[1], output_dir=sys.argv[2], push_to_hub='me/boxes')\n"
     )
     with HTTPServer(("127.0.0.1", 0), Hub) as hub:
@@ -289,7 +289,7 @@ def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
 def test_without_the_library_the_command_that_installs_it_is_told() -> None:
     code = (
         "import sys; sys.modules['datasets'] = None\n"
-        "from hiveguard_pipeline.formats.hf_library import online\n"
+        "from hiveguard_pipeline.formats.huggingface.library import online\n"
         "online()\n"
     )
     run = subprocess.run(

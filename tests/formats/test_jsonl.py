@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.jsonl import FORMAT
+from hiveguard_pipeline.formats.jsonl.format import FORMAT
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 
 from .any_model import models, read, write

@@ -10,7 +10,7 @@ import pytest
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.convert import SIDE_CAR_IGNORED
-from hiveguard_pipeline.formats.side_car import SIDE_CAR
+from hiveguard_pipeline.formats.side_car.files import SIDE_CAR
 from tests.formats.coco_documents import Document, annotation, convert, save, small
 
 

@@ -17,7 +17,7 @@ from .any_model import bytes_of_three_processes, read, write
 
 spacy = pytest.importorskip("spacy", reason="spaCy is not installed (the extra [spacy])")
 from hiveguard_pipeline.formats import jsonl  # noqa: E402
-from hiveguard_pipeline.formats.spacy_docs import FORMAT  # noqa: E402
+from hiveguard_pipeline.formats.spacy.format import FORMAT  # noqa: E402
 
 HEADER = Header([Category("PER", 3), Category("LOC", 1)])
 
@@ -85,7 +85,7 @@ def test_fact_18_overlaps_stand_in_spans_sc(tmp_path: Path) -> None:
 
 
 def test_fact_19_files_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hiveguard_pipeline.formats.spacy_docs.DOCS_IN_A_FILE", 3)
+    monkeypatch.setattr("hiveguard_pipeline.formats.spacy.format.DOCS_IN_A_FILE", 3)
     target = folder(tmp_path)
     write(FORMAT, target, HEADER, [text(str(n), f"Ada {n}", (0, 3, 0)) for n in range(7)])
     assert sorted(path.name for path in target.iterdir()) == [f"train-0000{n}.spacy" for n in (1, 2, 3)]
@@ -154,7 +154,7 @@ def test_everything_comes_back_through_the_side_car(items: list[Item], tmp_path_
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hiveguard_pipeline.formats.docbin_files.LARGEST_UNPACKED", 4 << 20)
+    monkeypatch.setattr("hiveguard_pipeline.formats.spacy.files.LARGEST_UNPACKED", 4 << 20)
     (tmp_path / "bomb.spacy").write_bytes(zlib.compress(bytes(16 << 20)))
     with pytest.raises(BadInputError, match=r"bomb\.spacy: unpacked it has more than 4 MB"):
         read(FORMAT, tmp_path / "bomb.spacy")
@@ -172,7 +172,7 @@ def test_without_spacy_the_command_that_installs_it_is_told(tmp_path: Path) -> N
     code = (
         "import sys; sys.modules['spacy'] = None\n"
         "from pathlib import Path\n"
-        "from hiveguard_pipeline.formats.spacy_docs import FORMAT\n"
+        "from hiveguard_pipeline.formats.spacy.format import FORMAT\n"
         "from hiveguard_pipeline.formats.format import Options\n"
         "FORMAT.read(Path(sys.argv[1]), Options())\n"
     )

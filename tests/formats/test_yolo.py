@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.convert import FormatConverter
 from hiveguard_pipeline.formats.format import Feature, Options, Read
-from hiveguard_pipeline.formats.jsonl import FORMAT as JSONL
+from hiveguard_pipeline.formats.jsonl.format import FORMAT as JSONL
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 from hiveguard_pipeline.formats.yolo import FORMAT

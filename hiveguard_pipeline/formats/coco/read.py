@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.formats.coco.arrays import JsonArrays
 from hiveguard_pipeline.formats.coco.entries import (
     ARRAYS,
     KEY_ORDERS,
@@ -22,7 +23,6 @@ from hiveguard_pipeline.formats.coco.entries import (
     whole_id,
 )
 from hiveguard_pipeline.formats.format import Options, Read, Reading
-from hiveguard_pipeline.formats.json_arrays import JsonArrays
 
 Column = NDArray[np.int64]
 

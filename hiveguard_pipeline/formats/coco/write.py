@@ -13,7 +13,7 @@ from hiveguard_pipeline.formats.coco.area import area_of
 from hiveguard_pipeline.formats.coco.entries import ARRAYS, KEY_ORDERS
 from hiveguard_pipeline.formats.coco.spill import Spill, is_id
 from hiveguard_pipeline.formats.format import Feature, Options, Written
-from hiveguard_pipeline.formats.geometry import upright
+from hiveguard_pipeline.formats.images.geometry import upright
 from hiveguard_pipeline.formats.json_text import json_text
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.image_sizes import SUFFIXES
+from hiveguard_pipeline.formats.images.sizes import SUFFIXES
 from hiveguard_pipeline.formats.names import checked_name, relative_to_root
 from hiveguard_pipeline.formats.serialised import shown
 

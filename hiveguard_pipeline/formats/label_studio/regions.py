@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.geometry import envelope
+from hiveguard_pipeline.formats.images.geometry import envelope
 from hiveguard_pipeline.formats.model import Annotation, Box, Item
 from hiveguard_pipeline.formats.serialised import (
     LARGEST,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Options
-from hiveguard_pipeline.formats.image_sizes import ImageFolder
+from hiveguard_pipeline.formats.images.sizes import ImageFolder
 from hiveguard_pipeline.formats.label_studio.regions import region_of, with_aside
 from hiveguard_pipeline.formats.label_studio.tasks import (
     HG_ID,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.image_names import stem_of
-from hiveguard_pipeline.formats.image_sizes import SUFFIXES
+from hiveguard_pipeline.formats.images.names import stem_of
+from hiveguard_pipeline.formats.images.sizes import SUFFIXES
 from hiveguard_pipeline.formats.names import checked_name, files_below, is_inside, relative_to_root
 from hiveguard_pipeline.formats.text_lines import lines_of, open_file
 from hiveguard_pipeline.formats.yolo.lookup import first_below

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.image_names import stem_of
+from hiveguard_pipeline.formats.images.names import stem_of
 from hiveguard_pipeline.formats.names import is_inside
 
 LARGEST_FILE = 16 << 20

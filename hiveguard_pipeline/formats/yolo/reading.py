@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hiveguard_pipeline.formats.format import Options, Read, Reading
-from hiveguard_pipeline.formats.image_sizes import ImageFolder
+from hiveguard_pipeline.formats.images.sizes import ImageFolder
 from hiveguard_pipeline.formats.model import Category, Header, Item
 from hiveguard_pipeline.formats.text_lines import Names
 from hiveguard_pipeline.formats.yolo.description import describe

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.geometry import envelope, polygon_area
+from hiveguard_pipeline.formats.images.geometry import envelope, polygon_area
 from hiveguard_pipeline.formats.model import Annotation, Box
 
 MOST_ROWS = 200_000

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature, Options, Written
-from hiveguard_pipeline.formats.geometry import upright
-from hiveguard_pipeline.formats.image_names import visible_name
-from hiveguard_pipeline.formats.image_sizes import ImageFolder
+from hiveguard_pipeline.formats.images.geometry import upright
+from hiveguard_pipeline.formats.images.names import visible_name
+from hiveguard_pipeline.formats.images.sizes import ImageFolder
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Header, Item
 from hiveguard_pipeline.formats.names import OutputFolder, distinct_names

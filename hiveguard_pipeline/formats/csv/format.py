@@ -3,7 +3,7 @@
 A row of an item's own has `label` and neither a place nor an annotator: it says a class of the whole item,
 or, with no label, that there is none. What every row of an item repeats (its size, split and text) is taken
 from the first. Values are text as they stand: `01` and `NA` are labels. Rows of one item need not stand
-together. Columns are found by name; csv_columns.py has the names that other tools use.
+together. Columns are found by name; csv/columns.py has the names that other tools use.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.csv_columns import (
+from hiveguard_pipeline.formats.csv.columns import (
     COLUMNS,
     Columns,
     annotation_of_row,
@@ -20,7 +20,7 @@ from hiveguard_pipeline.formats.csv_columns import (
     row_of_annotation,
     row_of_item,
 )
-from hiveguard_pipeline.formats.csv_grouping import rows_by_item
+from hiveguard_pipeline.formats.csv.grouping import rows_by_item
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.hf_library import offline
+from hiveguard_pipeline.formats.huggingface.library import offline
 
 _BATCH = 500
 _NULLABLE = ("id", "width", "height", "text")

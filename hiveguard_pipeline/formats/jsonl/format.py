@@ -1,7 +1,7 @@
 """JSONL: the model itself, one item a line under a header line, without loss.
 
 Classes stand by name, or by their place in the header where two have one name. Lines of other tools are
-read too (foreign_lines.py): a file without our header is theirs.
+read too (jsonl/foreign.py): a file without our header is theirs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.foreign_lines import labels_of, translated
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
 from hiveguard_pipeline.formats.json_text import json_line, json_value
+from hiveguard_pipeline.formats.jsonl.foreign import labels_of, translated
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item
 from hiveguard_pipeline.formats.serialised import (

@@ -2,7 +2,7 @@
 
 Its first line is the header, then comes one line an item (file, digests of what was written, the item
 itself as serialised.py has it), then a line that closes it with their number and a digest of all before.
-Restoring is in side_car_join.py.
+Restoring is in side_car/join.py.
 """
 
 from array import array

@@ -19,7 +19,7 @@ from hiveguard_pipeline.formats.json_text import json_line, json_value
 from hiveguard_pipeline.formats.model import Annotation, Header, Item, Source
 from hiveguard_pipeline.formats.names import distinct_names
 from hiveguard_pipeline.formats.serialised import item_from_json, item_to_json
-from hiveguard_pipeline.formats.side_car import (
+from hiveguard_pipeline.formats.side_car.files import (
     SIDE_CAR,
     BrokenSideCarError,
     KeptItem,

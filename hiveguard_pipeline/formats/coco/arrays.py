@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.json_survey import LargeArray, survey
+from hiveguard_pipeline.formats.coco.survey import LargeArray, survey
 from hiveguard_pipeline.formats.json_text import json_value
 
 _BLOCK = 1 << 17

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.docbin_files import blank_language, docs_of
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
 from hiveguard_pipeline.formats.json_text import json_line
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 from hiveguard_pipeline.formats.names import distinct_names, files_below
 from hiveguard_pipeline.formats.serialised import shown
+from hiveguard_pipeline.formats.spacy.files import blank_language, docs_of
 
 if TYPE_CHECKING:
     from spacy.language import Language

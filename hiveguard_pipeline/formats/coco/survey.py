@@ -2,7 +2,7 @@
 
 A document is an object whose large arrays are its own values ({"images": [...], "annotations": [...]}).
 The pass looks at quotes and brackets only, some hundred kilobytes at a time; what stands between them is
-judged when it is parsed (json_arrays.py). It bounds what is parsed later: how deep, and how large at once.
+judged when it is parsed (coco/arrays.py). It bounds what is parsed later: how deep, and how large at once.
 """
 
 import json

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
-from hiveguard_pipeline.formats.hf_library import offline, online
-from hiveguard_pipeline.formats.hf_rows import about_of, item_of, row_of, rows_of
-from hiveguard_pipeline.formats.hf_tables import SplitWriter, features_of, open_splits
+from hiveguard_pipeline.formats.huggingface.library import offline, online
+from hiveguard_pipeline.formats.huggingface.rows import about_of, item_of, row_of, rows_of
+from hiveguard_pipeline.formats.huggingface.tables import SplitWriter, features_of, open_splits
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item
 from hiveguard_pipeline.formats.names import distinct_names

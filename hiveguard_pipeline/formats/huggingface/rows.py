@@ -4,7 +4,7 @@ from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature
-from hiveguard_pipeline.formats.geometry import upright
+from hiveguard_pipeline.formats.images.geometry import upright
 from hiveguard_pipeline.formats.json_text import json_line
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Item

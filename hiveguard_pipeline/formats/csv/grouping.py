@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.formats.csv_columns import Columns
+from hiveguard_pipeline.formats.csv.columns import Columns
 from hiveguard_pipeline.formats.text_lines import LONGEST_LINE, lines_of, open_file
 
 LONGEST_ROW = LONGEST_LINE

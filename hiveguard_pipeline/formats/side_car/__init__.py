@@ -1,0 +1,1 @@
+"""The side-car: what an output folder keeps beside its files for the way back."""
