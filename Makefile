@@ -18,7 +18,7 @@ dev: .venv/.run
 test: lint
 	$(BIN)/pytest -n $(PYTEST_WORKERS)
 
-test-slow: .venv/.test debian
+test-slow: .venv/.test debian .peers/formats/.installed
 	$(BIN)/pytest -m slow -n $(PYTEST_WORKERS)
 
 # What the long tests need besides Python; tests that lack theirs are skipped.
