@@ -171,15 +171,19 @@ def _with_split(page: pa.RecordBatch, split: Any) -> pa.RecordBatch:
 def _put(
     connection: sa.Connection, folder: SnapshotFolder, path: Path, header: Header, file_sha256: str
 ) -> Made | None:
-    """The snapshot of this content that is there already; a file that it has lost is put in place again."""
+    """The snapshot of this content that is there; a file that was lost or changed is put in place again."""
     known = connection.execute(
-        sa.select(t.snapshots.c.file, t.snapshots.c.removed_at).where(
+        sa.select(t.snapshots.c.file, t.snapshots.c.file_sha256, t.snapshots.c.removed_at).where(
             t.snapshots.c.snapshot_id == header.snapshot_id
         )
     ).first()
     if known is None:
         return None
-    if known.removed_at is not None or not folder.exists(known.file):
+    if (
+        known.removed_at is not None
+        or not folder.exists(known.file)
+        or folder.sha256(known.file) != known.file_sha256
+    ):
         folder.put(path, known.file)
         connection.execute(
             t.snapshots.update()

@@ -124,6 +124,8 @@ class _Rows:
 def diff_snapshots(database: Database, root: str, before: Snapshot, after: Snapshot) -> Diff:
     """Compare two snapshots. Raises BadInputError where a file is gone."""
     folder = SnapshotFolder(root)
+    for snapshot in (before, after):
+        folder.refuse_changed(snapshot.file, snapshot.file_sha256)
     same = _same(folder, before.file, after.file)
     old = folder.columns(before.file, _COMPARED).combine_chunks()
     wanted = [*_COMPARED, *_BESIDE]
@@ -132,8 +134,12 @@ def diff_snapshots(database: Database, root: str, before: Snapshot, after: Snaps
         new = new.append_column(name, old.column(name))
     kept, stayed = _shared(old, new)
     schema = _schema(database, before, after)
-    mapped = _mapped(old.column("label"), schema, before, after)
-    relabelled = _differ(mapped, new.column("label"), kept, stayed)
+    one, other = old.column("label"), new.column("label")
+    if before.header.schema_version <= after.header.schema_version:
+        one = _mapped(one, schema, before)
+    else:
+        other = _mapped(other, schema, after)
+    relabelled = _differ(one, other, kept, stayed)
     renamed = _differ(old.column("label"), new.column("label"), kept, stayed) & ~relabelled
     moved = _differ(old.column("confidence"), new.column("confidence"), kept, stayed)
     moved &= ~relabelled & ~renamed
@@ -162,14 +168,13 @@ def diff_snapshots(database: Database, root: str, before: Snapshot, after: Snaps
     )
 
 
-def _mapped(labels: Any, schema: list[SchemaChange], before: Snapshot, after: Snapshot) -> Any:
+def _mapped(labels: Any, schema: list[SchemaChange], older: Snapshot) -> Any:
     """Labels of the older snapshot as they read in the classes of the newer one."""
-    if before.header.schema_version > after.header.schema_version:
-        return labels
-    changes = ClassMap({}, is_structured(before.header.task_type))
+    changes = ClassMap({}, is_structured(older.header.task_type))
     for change in schema:
         changes = changes.then(change.class_map)
-    return changes.of(labels)
+    found = changes.of(labels)
+    return pa.chunked_array([found]) if isinstance(found, pa.Array) else found
 
 
 def _take(table: pa.Table, places: Integers) -> pa.Table:

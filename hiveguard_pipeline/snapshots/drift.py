@@ -74,7 +74,9 @@ def drift_of(database: Database, root: str, snapshot: Snapshot, since: Since | N
     since: those alone that something has happened to behind that place. Raises BadInputError where the
     file of the snapshot is gone.
     """
-    exported = SnapshotFolder(root).columns(snapshot.file, _EXPORTED).combine_chunks()
+    folder = SnapshotFolder(root)
+    folder.refuse_changed(snapshot.file, snapshot.file_sha256)
+    exported = folder.columns(snapshot.file, _EXPORTED).combine_chunks()
     with database.read() as connection:
         dataset = get_dataset(connection, snapshot.dataset)
         found = _changed(connection, dataset, snapshot, exported, since)

@@ -94,6 +94,15 @@ class SnapshotFolder:
         with self._opened(name) as stream:
             return sha256_of(stream)
 
+    def refuse_changed(self, name: str, sha256: str) -> None:
+        """Raise BadInputError unless the file's bytes are those that were recorded."""
+        if self.sha256(name) != sha256:
+            raise BadInputError(
+                f"the file {self.shown(name)} was changed since its snapshot was made: `hiveguard snapshots"
+                " verify` says how; take it away, and `hiveguard snapshots create` writes it again while the"
+                " labels are the same"
+            )
+
     @contextmanager
     def reading(self, name: str) -> Iterator[Any]:
         """A file as pyarrow.parquet reads it; raises BadInputError where it is gone or no Parquet."""

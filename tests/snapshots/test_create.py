@@ -21,6 +21,9 @@ from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.snapshots import (
     Selection,
     create_snapshot,
+    diff_snapshots,
+    drift_of,
+    export_snapshot,
     find_snapshot,
     list_snapshots,
     verify_snapshot,
@@ -249,10 +252,20 @@ def test_a_changed_file_is_found(database: Database, snap: Snap, root: str) -> N
     pq.write_table(changed, path)
     found = {finding.what for finding in verify_snapshot(made, root)}
     assert {"bytes of the file", "hash of the rows"} <= found
+    for use in (
+        lambda: export_snapshot(database, made, root, "csv", Path(root, "out")),
+        lambda: diff_snapshots(database, root, made, made),
+        lambda: drift_of(database, root, made),
+    ):
+        with pytest.raises(BadInputError, match="was changed since its snapshot was made"):
+            use()
+    assert not Path(root, "out").exists()
     pq.write_table(table.slice(1), path)
     assert "rows" in {finding.what for finding in verify_snapshot(made, root)}
     path.write_bytes(path.read_bytes()[:-20])
     assert "file" in {finding.what for finding in verify_snapshot(made, root)}
+    assert snap() == made  # the same labels: their file is written again
+    assert verify_snapshot(made, root) == []
     path.unlink()
     (gone,) = verify_snapshot(made, root)
     assert "is gone" in gone.found

@@ -135,6 +135,8 @@ def test_a_renamed_class_is_a_change_of_classes_and_old_snapshots_stay_as_they_w
     after = create_snapshot(database, "pets", root).snapshot
     found = diff_snapshots(database, root, before, after)
     assert {kind: count for kind, count in found.counts.items() if count} == {"class": 1}
+    back = diff_snapshots(database, root, after, before)
+    assert {kind: count for kind, count in back.counts.items() if count} == {"class": 1}
     assert [(change.version, change.actor, change.reason) for change in found.schema] == [
         (2, "ann", "science")
     ]
@@ -142,3 +144,39 @@ def test_a_renamed_class_is_a_change_of_classes_and_old_snapshots_stay_as_they_w
     old = find_snapshot(database, before.snapshot_id)
     assert old.header.classes == ("cat", "dog")
     assert {row["label"] for row in rows_of(root, old.file)} == {"cat", "dog"}
+
+
+def test_a_renamed_class_inside_boxes_is_a_change_of_classes(database: Database, tmp_path: Path) -> None:
+    from hiveguard_pipeline.classes import rename_class
+
+    root = str(tmp_path / "snapshots")
+    dataset = create_dataset(database, "cars", Policy(), task_type="bbox")
+    add_items(database, dataset, ["a", "b"])
+    answers = (
+        ("a", '{"boxes":[{"bbox":[0.0,0.0,9.0,9.0],"label":"car"}]}'),
+        ("b", '{"boxes":[{"bbox":[0.0,0.0,9.0,9.0],"label":"bus"}]}'),
+    )
+    cast(database, dataset, [(name, answer) for name, answer in answers for _ in range(15)])
+    apply_votes(database, "cars", run_id="run-1")
+    before = create_snapshot(database, "cars", root).snapshot
+    rename_class(database, "cars", "car", "automobile", actor="ann", reason="a longer word")
+    after = create_snapshot(database, "cars", root).snapshot
+    for pair in ((before, after), (after, before)):
+        found = diff_snapshots(database, root, *pair)
+        assert {kind: count for kind, count in found.counts.items() if count} == {"class": 1}
+        (change,) = found.changes()
+        assert (change.external_id, change.label_from != change.label_to) == ("a", True)
+
+
+def test_ids_of_any_form_are_joined_by_what_they_say() -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    from hiveguard_pipeline.snapshots.diff import _shared
+
+    alike = ["00000000-0000-5000-8000-00000000000a", "00000000-0000-5000-8000-00000000000b"]
+    for first, second in ((alike, alike[1:]), (["a", "b"], ["b"]), (alike, []), ([], alike)):
+        old, new = (pa.table({"item_id": pa.array(ids, pa.string())}) for ids in (first, second))
+        kept, stayed = _shared(old, new)
+        assert np.array_equal(kept, np.isin(first, second).reshape(len(first)))
+        assert np.array_equal(stayed, np.isin(second, first).reshape(len(second)))
