@@ -131,6 +131,8 @@ def training_export(
         )
         with database.read() as connection:
             shown = dataset_pictures(connection, get_dataset(connection, context.partition_key))
+    for fmt, why in written.refused.items():
+        context.log.warning(f"{context.partition_key}: {fmt} was not written, the other files were: {why}")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": written.rows,
@@ -141,6 +143,7 @@ def training_export(
             "newest_vote": written.newest_vote,
             "ledger_position": written.ledger_position,
             "files": dg.MetadataValue.json(written.files),
+            "refused": dg.MetadataValue.json(written.refused),
             **shown,
         },
         data_version=dg.DataVersion(f"{written.ledger_position}.{written.snapshot.snapshot_id}"),

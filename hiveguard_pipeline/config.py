@@ -106,16 +106,48 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         text = path.read_text(encoding="utf-8")
         values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes nothing but text
         node = yaml.compose(text, Loader=yaml.BaseLoader)
+        events: Any = yaml.parse(text, Loader=yaml.BaseLoader)
+        tagged = next((event for event in events if getattr(event, "tag", None) is not None), None)
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInputError(f"{path} is not UTF-8 text") from None
     except yaml.YAMLError as error:
         raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if tagged is not None:
+        raise BadInputError(
+            f"{path}, line {tagged.start_mark.line + 1}: a YAML tag ({tagged.tag}); every value is text, so"
+            " leave the tag out"
+        )
     if not isinstance(values, dict) or node is None:
         raise BadInputError(f"{path} holds no keys")
+    _refuse_doubled(path, node)
     lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
     for key, below in node.value:
         if key.value == "export" and isinstance(below, yaml.MappingNode):
             lines |= {f"export.{inner.value}": inner.start_mark.line + 1 for inner, _ in below.value}
     return values, lines
+
+
+def _refuse_doubled(path: Path, node: Any) -> None:
+    """Raise BadInputError for a key that a mapping of the config, or one in it, has twice."""
+    waiting, seen = [node], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node.value, list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        first: dict[str, int] = {}
+        for entry in node.value:
+            if not isinstance(entry, tuple):
+                waiting.append(entry)
+                continue
+            key, below = entry
+            waiting.append(below)
+            line = key.start_mark.line + 1
+            if key.value in first:
+                raise BadInputError(
+                    f"{path}, line {line}: the key {key.value} is there already, in line {first[key.value]};"
+                    " leave one of the two"
+                )
+            first[key.value] = line

@@ -5,6 +5,7 @@ No database here. A name that was mapped away is never a class again: the ledger
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from hiveguard_pipeline.errors import BadInputError
 
@@ -54,7 +55,7 @@ def addition(names: Sequence[str]) -> Change:
             _refuse_former(found, name)
             if name in found.names:
                 raise BadInputError(f"{name!r} is a class of {found.dataset} already")
-            _refuse_bad(name)
+            _refuse_bad_new(name)
         return Plan("added", (*found.names, *names), {})
 
     return plan
@@ -68,7 +69,7 @@ def renaming(old: str, new: str) -> Change:
             raise BadInputError(f"{old!r} is called that already: nothing would change")
         _require_class(found, old)
         _refuse_former(found, new)
-        _refuse_bad(new)
+        _refuse_bad_new(new)
         if found.names is not None and new in found.names:
             raise BadInputError(
                 f"{new!r} is a class of {found.dataset} already; `hiveguard classes merge {old} {new} --into"
@@ -94,7 +95,8 @@ def merging(names: Sequence[str], into: str) -> Change:
                 "a merge takes two classes at least"
                 + (f"; `hiveguard classes rename {names[0]} {into}` changes a name" if names and new else "")
             )
-        _refuse_bad(into)
+        if found.names is None or into not in found.names:
+            _refuse_bad_new(into)
         class_map = {name: into for name in names if name != into}
         return _with_enough(found, Plan("merged", _replaced(found, class_map), class_map))
 
@@ -161,6 +163,19 @@ def _refuse_bad(name: str) -> None:
     if len(name) > LONGEST_NAME or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
         raise BadInputError(
             f"the name of a class is text of at most {LONGEST_NAME} characters, none of them NUL"
+        )
+
+
+def _refuse_bad_new(name: str) -> None:
+    """A name that is not there yet; one that is may be anything, so that it can be renamed."""
+    _refuse_bad(name)
+    if name != name.strip():
+        raise BadInputError(f"the name of a class must not begin or end with white space: {name!r}")
+    if any(category(c) in ("Cc", "Zl", "Zp") for c in name):
+        raise BadInputError(f"the name of a class must have no line ends or control characters: {name!r}")
+    if "," in name:
+        raise BadInputError(
+            f"the name of a class must have no comma: {name!r}; lists of classes are written with commas"
         )
 
 

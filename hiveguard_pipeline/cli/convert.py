@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hiveguard_pipeline.cli.asset_process import end_on_signals
 from hiveguard_pipeline.cli.shared import emit, fmt_option, progress, say
 from hiveguard_pipeline.formats.registry import FORMATS
 
@@ -67,6 +68,7 @@ def convert(
     """
     from hiveguard_pipeline.formats import FormatConverter, Options
 
+    end_on_signals(None)
     with progress("converting", "items") as report:
         done = FormatConverter().convert(
             input_path=input_path,

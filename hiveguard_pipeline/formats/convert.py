@@ -4,11 +4,8 @@ The output is put together under a hidden name beside its place and renamed at t
 a refused loss leaves nothing behind.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,10 @@ from typing import Any
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.features import FeatureCounter
 from hiveguard_pipeline.formats.format import Format, Options
+from hiveguard_pipeline.formats.images.sizes import ImageFolder
 from hiveguard_pipeline.formats.losses import Loss, Losses
 from hiveguard_pipeline.formats.model import Item, Source
+from hiveguard_pipeline.formats.partial import in_place, refuse_taken
 from hiveguard_pipeline.formats.registry import open_format
 
 SIDE_CAR_IGNORED = "side_car_ignored"
@@ -75,12 +74,12 @@ class FormatConverter:
         reader, writer = open_format(input_format), open_format(output_format)
         if not given.exists():
             raise BadInputError(f"{given}: there is no such file or folder.")
-        _refuse_taken(target)
+        refuse_taken(target)
         lost, found = Losses(), Losses()
         opened = _open(reader, given, chosen, lost)
         if opened.rebased:
             chosen = replace(chosen, rebase_paths=None)
-        with _in_place(target, folder=writer.has_side_car) as partial:
+        with in_place(target, folder=writer.has_side_car) as partial:
             done = _write(writer, opened.source, partial, chosen, found, progress)
             done.notes = opened.notes.rows()
             if writer.has_side_car:
@@ -118,8 +117,8 @@ def write_source(
     Raises BadInputError as FormatConverter.convert does; then nothing was written.
     """
     writer, found = open_format(output_format), Losses()
-    _refuse_taken(output_path)
-    with _in_place(output_path, folder=writer.has_side_car) as partial:
+    refuse_taken(output_path)
+    with in_place(output_path, folder=writer.has_side_car) as partial:
         done = _write(writer, source, partial, options, found, progress)
         if writer.has_side_car:
             done.kept = found.rows()
@@ -136,6 +135,10 @@ def _open(reader: Format, path: Path, options: Options, lost: Losses) -> _Opened
         from hiveguard_pipeline.formats.side_car.join import joined
 
         folder = path if path.is_dir() else path.parent
+        if reader.name == "voc":
+            from hiveguard_pipeline.formats.voc.place import data_set
+
+            folder = data_set(path) or folder
         if (folder / SIDE_CAR).is_file():
             try:
                 side_car = SideCar(folder, reader.name)
@@ -144,7 +147,9 @@ def _open(reader: Format, path: Path, options: Options, lost: Losses) -> _Opened
                 )
                 source = joined(side_car, reading)
             except BrokenSideCarError as error:
-                lost.add(SIDE_CAR_IGNORED, f"{folder / SIDE_CAR}: {error}")
+                ignored = f"{folder / SIDE_CAR}: {error}"
+                lost.add(SIDE_CAR_IGNORED, ignored)
+                options = replace(options, side_car_ignored=ignored)
             else:
                 _add_all(lost, reading.losses)
                 return _Opened(source, False, reading.notes)
@@ -163,10 +168,14 @@ def _write(
     writer: Format, source: Source, partial: Path, options: Options, found: Losses, progress: Progress | None
 ) -> Conversion:
     done = Conversion()
+    images = None if options.image_dir is None else ImageFolder(options.image_dir)
     features = FeatureCounter(source.header, writer.holds, found)
 
     def counted() -> Iterator[Item]:
         for item in source.items():
+            if images is not None and item.text is None and (item.width is None or item.height is None):
+                width, height = images.size(item.name) or (item.width, item.height)
+                item = replace(item, width=width, height=height)
             features.count(item)
             yield item
         features.finish()
@@ -188,35 +197,6 @@ def _write(
         if side_car is not None:
             side_car.finish()
     return done
-
-
-@contextmanager
-def _in_place(target: Path, *, folder: bool) -> Iterator[Path]:
-    """A hidden place beside a target, which is renamed to it if all goes well, and is gone if not."""
-    try:
-        hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".partial"))
-    except OSError as error:
-        raise BadInputError(f"{target.parent}: cannot be written to: {error.strerror}.") from None
-    try:
-        partial = hidden / "output"
-        if folder:
-            partial.mkdir()
-        yield partial
-        _refuse_taken(target)
-        os.replace(partial, target)
-    except OSError as error:
-        raise BadInputError(f"{target}: cannot be written: {error.strerror or error}.") from None
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(hidden)
-
-
-def _refuse_taken(target: Path) -> None:
-    """A target may be an empty folder, or nothing."""
-    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
-        raise BadInputError(f"{target} is there already; name another output, or take it away first.")
-    if not target.absolute().parent.is_dir():
-        raise BadInputError(f"{target}: there is no folder {target.absolute().parent}.")
 
 
 def _sum(*parts: Losses) -> Losses:

@@ -72,6 +72,8 @@ class FeatureCounter:
                 self._losses.add(feature.value, example, carrying.count(True))
         if Feature.ANNOTATION_ORDER in self._lost:
             self._count_order(item)
+        if Feature.REGIONS in self._lost and item.extra:
+            self._count_regions(item)
         if Feature.UNUSED_CATEGORIES in self._lost:
             self._used.update(item.labels)
             self._used.update([one.category for one in item.annotations])
@@ -90,6 +92,15 @@ class FeatureCounter:
                     self._losses.add(Feature.ANNOTATION_ORDER.value, f"{item.name}, annotation {one.id}")
                     return
                 self._order = one.order
+
+    def _count_regions(self, item: Item) -> None:
+        if "label_studio" in item.extra:
+            from hiveguard_pipeline.formats.label_studio.tasks import regions_aside
+
+            kinds = regions_aside(item)
+            if kinds:
+                example = f"{item.name}: {', '.join(dict.fromkeys(kinds))}"
+                self._losses.add(Feature.REGIONS.value, example, len(kinds))
 
     def _count_header(self) -> None:
         header, add = self._header, self._losses.add

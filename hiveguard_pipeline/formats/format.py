@@ -51,6 +51,8 @@ class Feature(Enum):
     TASK_TYPE = "task_type_dropped"
     INFO = "info_dropped"
     LICENCES = "licences_dropped"
+    REGIONS = "label_studio_regions_dropped"
+    """Regions of a Label Studio task that are no annotation of ours: brushes, ellipses, relations."""
     EXTRA = "extra_keys_dropped"
     """Values for which the model has no field, of the source, its classes, items or annotations."""
 
@@ -66,6 +68,7 @@ class Options:
     that stick out of their image are cut at its border on reading. known_size: width and height by the
     relative path of an annotation file, from a side-car; set by the converter, None where there is none.
     unchanged: whether an annotation file holds, byte for byte, what was written; set likewise.
+    side_car_ignored: the side-car and why it is not trusted, where that is so; set likewise.
     language: whose words a text is cut into, for spaCy; xx is any.
     """
 
@@ -78,6 +81,7 @@ class Options:
     clip: bool = False
     known_size: Callable[[str], tuple[int, int] | None] | None = None
     unchanged: Callable[[str, bytes], bool] | None = None
+    side_car_ignored: str | None = None
     language: str = "xx"
 
 

@@ -124,27 +124,56 @@ class OutputFolder:
             ) from None
 
 
-def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+def files_below(
+    root: Path, suffixes: tuple[str, ...], sure: tuple[str, ...] = (), inside: Path | None = None
+) -> Iterator[str]:
     """Relative paths of the files with one of these suffixes (lower case), in the order of their paths.
 
     Hidden files and folders are left out, and so are links that lead out of the folder, and folders
-    that are links.
+    that are links. sure: suffixes of files that may not be missed: what bears one and is no plain file,
+    or a link out of the folder and out of `inside`, is refused with BadInputError.
     """
     real_root = os.path.realpath(root)
+    real_inside = real_root if inside is None else os.path.realpath(inside)
 
     def walk(folder: str) -> Iterator[str]:
         with os.scandir(f"{real_root}/{folder}") as found:
             entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=_name)
         for entry in entries:
             relative = f"{folder}{entry.name}"
+            suffix = PurePosixPath(entry.name).suffix.lower()
+            # isfile: a link that leads in a circle is no error to it, but no file.
+            if suffix in sure and not (os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()):
+                raise not_plain(f"{root}/{relative}")
             if entry.is_dir(follow_symlinks=False):
                 yield from walk(f"{relative}/")
-            elif PurePosixPath(entry.name).suffix.lower() in suffixes and entry.is_file():
-                if entry.is_symlink() and not is_inside(real_root, f"{real_root}/{relative}"):
-                    continue
+            elif suffix in suffixes and entry.is_file():
+                if entry.is_symlink():
+                    path = f"{real_root}/{relative}"
+                    if not is_inside(real_root, path) and (
+                        suffix not in sure or not is_inside(real_inside, path)
+                    ):
+                        if suffix in sure:
+                            raise leads_out(f"{root}/{relative}", inside or root)
+                        continue
                 yield relative
 
     yield from walk("")
+
+
+def not_plain(path: str) -> BadInputError:
+    """The error for what stands where a file is wanted."""
+    return BadInputError(
+        f"{path}: no plain file: a folder, a pipe, or a link that leads to none; take it away, or put the "
+        "file in its place."
+    )
+
+
+def leads_out(path: str, root: str | Path) -> BadInputError:
+    """The error for a link that is not followed."""
+    return BadInputError(
+        f"{path}: a link that leads out of {root}; it is not followed. Put the file itself in its place."
+    )
 
 
 def is_inside(root: str, path: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.rules.structured.answer import answer_text, canonical, read_answer
+from hiveguard_pipeline.rules.structured.answer import answer_text, canonical, read_given
 from hiveguard_pipeline.rules.structured.faults import MALFORMED, fault
 
 LONGEST_STRUCTURED = 1_000_000
@@ -42,7 +42,7 @@ def _read(text: str | None, part: str, classes: frozenset[str] | None) -> tuple[
     if text is None or not text.strip() or len(text) > LONGEST_STRUCTURED:
         return text, None
     try:
-        answer = read_answer(text).of_task(part)
+        answer = read_given(text, part)
     except BadInputError:
         return text, MALFORMED
     return answer_text(answer), fault(answer, classes)

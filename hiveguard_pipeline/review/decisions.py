@@ -179,16 +179,16 @@ def _decided(
             created_at=_labelled_at(connection, found) if found.label is not None else None,
         )
     else:
-        chosen = found.label if decision == "confirm" else _checked_label(connection, dataset, label)
+        chosen = found.label if decision == "confirm" else _checked_label(connection, dataset, found, label)
         outcome = _kept(connection, dataset, found, str(chosen), recorded)
     return write_decision(connection, dataset, found, decision, outcome, reviewer, reason)
 
 
-def _checked_label(connection: sa.Connection, dataset: Dataset, label: str | None) -> str:
+def _checked_label(connection: sa.Connection, dataset: Dataset, found: ItemStatus, label: str | None) -> str:
     if label is None or not label.strip():
         raise BadInputError("a label that is not empty is wanted")
     if is_structured(dataset.task_type):
-        label = checked_text(dataset, label, "the label")
+        label = checked_text(dataset, label, "the label", *_known_of(connection, found))
     now = class_map_of(connection, dataset).of_one(label)
     if now != label:
         raise BadInputError(f"{label!r} names a class that {dataset.name} had; what it means now is {now!r}")
@@ -201,6 +201,21 @@ def _checked_label(connection: sa.Connection, dataset: Dataset, label: str | Non
     if len(label) > LONGEST_LABEL or "\0" in label:
         raise BadInputError(f"a label has at most {LONGEST_LABEL} characters, none of them NUL")
     return label
+
+
+def _known_of(connection: sa.Connection, found: ItemStatus) -> tuple[tuple[int, int] | None, int | None]:
+    """Width and height of an item's image, and the characters of its text, where they are known."""
+    known = connection.execute(
+        sa.select(
+            t.item_details.c.width,
+            t.item_details.c.height,
+            sa.func.length(t.item_details.c.content).label("characters"),
+        ).where(t.item_details.c.item_id == found.item_id)
+    ).first()
+    if known is None:
+        return None, None
+    sized = known.width is not None and known.height is not None
+    return (known.width, known.height) if sized else None, known.characters
 
 
 def _kept(

@@ -87,6 +87,7 @@ def export_snapshot(
     chosen = options or ExportOptions()
     with database.read() as connection:
         recorded = policy_of(connection, snapshot)
+    SnapshotFolder(root).refuse_changed(snapshot.file, snapshot.file_sha256)
     with new_folder(output) as folder:
         done = write_files(SnapshotFolder(root), snapshot, fmt, folder, chosen)
         manifest = {
@@ -97,8 +98,7 @@ def export_snapshot(
                 "task_type": snapshot.header.task_type,
                 "classes": snapshot.header.values()["classes"],
             },
-            "policy": {"policy_id": recorded.policy_id, **recorded.policy.settings()},
-            "ledger_position": snapshot.ledger_position,
+            "policy": recorded.policy.settings(),
             "format": fmt,
             "options": {
                 "rebase_paths": chosen.rebase_paths,

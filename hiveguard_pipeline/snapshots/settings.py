@@ -51,9 +51,11 @@ def checked(settings: ExportSettings, given: Mapping[str, Any], task_type: str) 
         try:
             if key == "formats":
                 names = value if isinstance(value, list) else str(value).split(",")
-                formats = tuple(dict.fromkeys(str(name).strip() for name in names if str(name).strip()))
-                for name in formats:
+                formats = tuple(str(name).strip() for name in names if str(name).strip())
+                for place, name in enumerate(formats):
                     check_format(name, task_type)
+                    if name in formats[:place]:
+                        raise BadInputError(f"formats names {name} twice")
                 settings = replace(settings, formats=formats)
             elif key == "train_val_split":
                 share = millionths("train_val_split", value)

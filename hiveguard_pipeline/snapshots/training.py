@@ -2,13 +2,14 @@
 
 <root>/<dataset>/<export id>/labels.{csv,jsonl,json,parquet}, a folder for each training format that the
 dataset's settings name, and manifest.json; beside them latest.json, which is written last and never goes
-back to an older ledger position. The rows are those of a snapshot, made first, which the manifest names.
-Nothing is renamed on a store that cannot do it: an export is there when latest.json names it. The root is
-any fsspec URL.
+back to an older ledger position. A training format that cannot hold the labels is left out, and the
+manifest says why: one label stops no other file. The rows are those of a snapshot, made first, which the
+manifest names. Nothing is renamed on a store that cannot do it: an export is there when latest.json names
+it. The root is any fsspec URL.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from hiveguard_pipeline import __version__
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.exports.files import FORMATS, open_writer
 from hiveguard_pipeline.exports.query import FIELDS, SCHEMA
 from hiveguard_pipeline.snapshots.create import create_snapshot
@@ -36,7 +38,10 @@ SNAPSHOTS = "_snapshots"
 
 @dataclass(frozen=True, slots=True)
 class TrainingExport:
-    """An export as written: where, of which snapshot, how many rows, and whether latest.json names it now."""
+    """An export as written: where, of which snapshot, how many rows, and whether latest.json names it now.
+
+    refused: training formats of the settings that could not be written, each with the reason.
+    """
 
     export_id: str
     path: str
@@ -45,6 +50,7 @@ class TrainingExport:
     newest_vote: int
     snapshot: Snapshot
     files: list[dict[str, Any]]
+    refused: dict[str, str]
     is_latest: bool
 
 
@@ -62,8 +68,8 @@ def write_training_export(
     latest.json.
 
     snapshots: where snapshots lie; below the root if it is not named. An error leaves latest.json and the
-    exports before it as they were. Raises BadInputError if a place cannot be written, or if a format of the
-    dataset's settings cannot hold the labels.
+    exports before it as they were. Raises BadInputError if a place cannot be written. A training format that
+    cannot hold the labels is refused alone: the export says so, and has the others.
     """
     snapshot_root = snapshots or f"{root.rstrip('/')}/{SNAPSHOTS}"
     folder = ExportFolder(root, dataset_name)
@@ -91,7 +97,8 @@ def write_training_export(
         source = SnapshotFolder(snapshot_root)
         with closing(label_rows(source, snapshot, tuple(FIELDS))) as batches:
             files = _write_plain(folder, export_id, batches, snapshot.rows)
-        files += _write_training(folder, export_id, source, snapshot, settings)
+        written, refused = _write_training(folder, export_id, source, snapshot, settings)
+        files += written
         manifest = {
             "export_id": export_id,
             "dataset": dataset_name,
@@ -99,6 +106,7 @@ def write_training_export(
             "rows": snapshot.rows,
             "fields": list(FIELDS),
             "files": files,
+            "refused": refused,
             "policy": {"policy_id": recorded.policy_id, **recorded.policy.settings()},
             "ledger_position": position,
             "newest_vote": progress.folded_through,
@@ -138,6 +146,7 @@ def write_training_export(
         progress.folded_through,
         snapshot,
         files,
+        refused,
         is_latest,
     )
 
@@ -165,16 +174,28 @@ def _write_plain(
 
 def _write_training(
     folder: ExportFolder, export_id: str, source: SnapshotFolder, snapshot: Snapshot, settings: ExportSettings
-) -> Iterator[dict[str, Any]]:
-    """The training formats that the settings name, each in a folder of its name; written here, then put."""
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The training formats that the settings name, each in a folder of its name; written here, then put.
+
+    Returns the files, and the formats that cannot hold the labels, with the reason.
+    """
+    files: list[dict[str, Any]] = []
+    refused: dict[str, str] = {}
     for fmt in settings.formats:
         if fmt in FORMATS:
             continue
         with tempfile.TemporaryDirectory(prefix="hiveguard-export-") as made:
             target = Path(made) / fmt
             target.mkdir()
-            done = write_files(source, snapshot, fmt, target, ExportOptions())
+            try:
+                done = write_files(source, snapshot, fmt, target, ExportOptions())
+            except BadInputError as error:
+                if isinstance(error.__context__, OSError):
+                    raise  # a full disk, a file that is gone: that is no fault of the labels
+                refused[fmt] = str(error)
+                continue
             for entry in done.files:
                 name = f"{fmt}/{entry['name']}"
                 folder.put(target / entry["name"], f"{export_id}/{name}")
-                yield {**entry, "name": name, "rows": snapshot.rows}
+                files.append({**entry, "name": name, "rows": snapshot.rows})
+    return files, refused

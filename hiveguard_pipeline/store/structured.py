@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.rules.arithmetic import Mask
-from hiveguard_pipeline.rules.structured.answer import answer_text, read_answer
+from hiveguard_pipeline.rules.structured.answer import answer_text, read_given
 from hiveguard_pipeline.rules.structured.faults import OUTSIDE_CLASSES, OUTSIDE_IMAGE, fault
 from hiveguard_pipeline.rules.structured.judge import StructuredJudge
 from hiveguard_pipeline.rules.structured.tasks import STRUCTURED_TASKS, is_structured
@@ -63,7 +63,7 @@ def checked_text(
     what: begins the error, "the label". size, characters: of the image, of the text, where they are known.
     """
     try:
-        answer = read_answer(text).of_task(STRUCTURED_TASKS[dataset.task_type])
+        answer = read_given(text, STRUCTURED_TASKS[dataset.task_type])
     except BadInputError as error:
         raise BadInputError(f"{what} is no answer of {dataset.name} ({dataset.task_type}): {error}") from None
     classes = None if dataset.classes is None else set(dataset.classes)
@@ -75,9 +75,9 @@ def checked_text(
             f" {', '.join(dataset.classes or ())}"
         )
     if found == OUTSIDE_IMAGE and size is not None:
-        raise BadInputError(f"{what} has a box outside its image of {size[0]} x {size[1]} pixels")
+        raise BadInputError(f"{what} has a box outside its image of {size[0]} x {size[1]} pixels ({found})")
     if found is not None:
-        raise BadInputError(f"{what} has a span outside its text of {characters} characters")
+        raise BadInputError(f"{what} has a span outside its text of {characters} characters ({found})")
     return answer_text(answer)
 
 

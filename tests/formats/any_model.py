@@ -9,9 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Format, Options, Reading
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
+from hiveguard_pipeline.formats.names import checked_name
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NAME = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
@@ -50,6 +52,14 @@ def annotations(draw: st.DrawFn, classes: int, text: str | None) -> Annotation:
     )
 
 
+def _is_path(name: str) -> bool:
+    """Whether an image can have the name; a text can have any."""
+    try:
+        return bool(checked_name(name, "here"))
+    except BadInputError:
+        return False
+
+
 @st.composite
 def models(draw: st.DrawFn) -> tuple[Header, list[Item]]:
     """A header of distinct classes, and up to four items."""
@@ -59,7 +69,7 @@ def models(draw: st.DrawFn) -> tuple[Header, list[Item]]:
     ]
     items = []
     for name in draw(st.lists(NAME, max_size=4, unique=True)):
-        text = draw(st.none() | TEXT)
+        text = draw(st.none() | TEXT if _is_path(name) else TEXT)
         items.append(
             Item(
                 name=name,

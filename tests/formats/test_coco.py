@@ -25,6 +25,28 @@ def test_the_shared_documents_come_back_to_the_letter(shared_cases: Path, tmp_pa
     assert json.dumps(through(tmp_path, given)) == json.dumps(given)
 
 
+def test_the_largest_ids_that_are_read_are_written(tmp_path: Path) -> None:
+    last = 2**63 - 1
+    given = small(
+        images=[{"id": last, "file_name": "a.jpg"}, {"id": -last, "file_name": "b.jpg"}],
+        annotations=[annotation(last, last, category_id=last), annotation(-last, -last, category_id=-last)],
+        categories=[{"id": last, "name": "a"}, {"id": -last, "name": "b"}],
+    )
+    assert through(tmp_path, given) == given
+
+
+def test_no_id_is_given_beyond_64_bits(tmp_path: Path) -> None:
+    last = 2**63 - 1
+    for header, items, told in (
+        (Header([]), [Item("a", id=last), Item("b")], "1 images have no id for COCO"),
+        (Header([Category("a", last), Category("b")]), [], "for the categories without one"),
+        (Header([Category("a", last + 1)]), [], f"category 'a': its id {last + 1}"),
+    ):
+        with pytest.raises(BadInputError, match=told):
+            write(FORMAT, tmp_path / "a.json", header, items)
+        (tmp_path / "a.json").unlink(missing_ok=True)
+
+
 def test_fact_01_a_box_is_x_y_width_height_in_pixels_from_0(tmp_path: Path) -> None:
     _, items = read(FORMAT, save(tmp_path / "a.json", small()))
     assert items[0].annotations[0].bbox == (10.25, 20.5, 30.125, 40.1)

@@ -13,10 +13,15 @@ import pytest
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats import FORMATS, FormatConverter, open_format
-from hiveguard_pipeline.formats.format import Feature
+from hiveguard_pipeline.formats.convert import open_source
+from hiveguard_pipeline.formats.format import Feature, Options
+from hiveguard_pipeline.formats.losses import Losses
+from hiveguard_pipeline.formats.model import Header, Item
 from tests.cli.conftest import Terminal
+from tests.formats import any_model
 from tests.formats.coco_documents import annotation, convert, save, small, through
 from tests.formats.pairs import every_pair, table
+from tests.formats.pictures import picture
 
 BEGINS, ENDS = "<!-- pairs: written by a test -->", "<!-- pairs end -->"
 DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -56,6 +61,43 @@ def test_losses_that_nothing_restores_are_refused_and_leave_nothing(tmp_path: Pa
     done = convert(source, "coco", tmp_path / "a.csv", "csv", allow_lossy=True)
     assert ("segmentation_dropped", 1) in [(loss.code, loss.count) for loss in done.lost]
     assert not done.kept
+
+
+def test_what_a_killed_run_left_is_taken_away_a_day_later(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.json", small())
+    names = ("out.abcd1234", "out.abcd5678", "x.abcd1234")
+    old, new, other = (tmp_path / f".{name}.partial" for name in names)
+    for one in (old, new, other):
+        (one / "output").mkdir(parents=True)
+        if one != new:
+            os.utime(one / "output", (0, 0))
+            os.utime(one, (0, 0))
+    convert(source, "coco", tmp_path / "out", "yolo")
+    assert [one.exists() for one in (old, new, other)] == [False, True, True]
+
+
+def test_a_stopped_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from hiveguard_pipeline.cli.main import main\n"
+        "from hiveguard_pipeline.formats import convert as module\n"
+        "module._write = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.argv = ['hiveguard', 'convert', 'a.json', 'out', '--from', 'coco', '--to', 'yolo']\n"
+        "main()"
+    )
+    source = save(tmp_path / "a.json", small())
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_name_that_is_too_long_is_told_in_a_line(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.json", small())
+    with pytest.raises(BadInputError, match="cannot be made there: File name too long"):
+        convert(source, "coco", tmp_path / ("n" * 256), "yolo")
+    convert(source, "coco", tmp_path / ("\U0001f98a" * 63), "yolo")
 
 
 def test_an_output_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
@@ -210,3 +252,23 @@ def test_half_a_million_boxes_there_and_back_in_64_mb(tmp_path: Path) -> None:
     )
     assert json.loads((tmp_path / "b.json").read_text()) == given
     assert int(done.stdout) < 64 << 10
+
+
+@pytest.mark.parametrize("target", ["coco", "csv", "jsonl", "voc"])
+def test_sizes_that_the_input_lacks_are_those_of_the_image_files(tmp_path: Path, target: str) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "a.jpg").write_bytes(picture("orientation_6.jpg"))
+    items = [Item("a.jpg"), Item("b.jpg"), Item("c.jpg", width=7, height=8)]
+    any_model.write(open_format("jsonl"), tmp_path / "given.jsonl", Header([]), items)
+    FormatConverter().convert(
+        input_path=tmp_path / "given.jsonl",
+        input_format="jsonl",
+        output_path=tmp_path / "out",
+        output_format=target,
+        image_dir=pictures,
+        options=Options(allow_lossy=True),
+    )
+    source = open_source(target, tmp_path / "out", Options(), Losses())
+    sizes = {item.name: (item.width, item.height) for item in source.items()}
+    assert sizes == {"a.jpg": (2, 3), "b.jpg": (None, None), "c.jpg": (7, 8)}

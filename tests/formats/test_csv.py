@@ -136,6 +136,17 @@ def test_an_annotation_of_which_a_row_says_nothing_is_counted(tmp_path: Path) ->
         ("", "the file is empty"),
         ("item,label,x,y,width,height\na,,1,2,3,4\n", "line 2: a box, a span or a score without a label"),
         ("item,label,split\na,cat,val\n", "line 2: split"),
+        (
+            "image,xc,yc,w,h,labels\na.jpg,1,2,3,4,cat\n",
+            "no column says a label.*'xc, yc, w, h, labels'.*label",
+        ),
+        ("filename,file_size,region_shape_attributes\na.jpg,1,{}\n", "no column says a label"),
+        ("item,label,image_width\na,cat,100\na,,\na,dog,200\n", "line 4: image_width: 200 .* 100 in line 2"),
+        ("item,label,split\na,cat,\na,cat,test\na,dog,train\n", "line 4: split: 'train' .* in line 3"),
+        ("item,label\nb,cat\n../../a.jpg,cat\n", r"line 3: .*\.\."),
+        ("item,label\n/etc/../a.jpg,cat\n", "line 2: .*absolute.*--rebase-paths"),
+        ("item,label\nC:\\data\\a.jpg,cat\n", "line 2: .*absolute"),
+        ("item,label\na\x00.jpg,cat\n", "line 2: .*control character"),
         ("item,label,image_width\na,cat,3000000000\n", r"line 2: image_width: .* 2\*\*31"),
     ],
 )
@@ -143,6 +154,33 @@ def test_what_is_wrong_is_told_with_its_line(text: str, told: str, tmp_path: Pat
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(BadInputError, match=rf"bad\.csv.*{told}"):
         read(FORMAT, tmp_path / "bad.csv")
+
+
+def test_columns_that_mean_nothing_to_us_are_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "image,label,xmin,ymin,w,id,\na.jpg,cat,1,,3,,0\na.jpg,dog,,,4,7,0\na.jpg,,,,,,1\n"
+    )
+    _, back = read(FORMAT, tmp_path / "x.csv")
+    # Half of the edges of a box are no box.
+    said = {"xmin": "1", "w": ["3", "4"], "column 7": ["0", "1"], "id": "7"}
+    assert back == [Item("a.jpg", labels=(0, 1), extra={"csv": said})]
+    (tmp_path / "y.csv").write_text("image,label,score,occluded\na.jpg,cat,0.5,yes\na.jpg,cat,0.6,\n")
+    _, back = read(FORMAT, tmp_path / "y.csv")
+    annotations = [Annotation(0, score=0.5, extra={"csv": {"occluded": "yes"}}), Annotation(0, score=0.6)]
+    assert back == [Item("a.jpg", annotations)]
+
+
+def test_a_root_is_taken_off_absolute_names_of_images(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("image,label\n/srv/img/a.jpg,cat\nb.jpg,cat\na.jpg,dog\n")
+    reading, back = read(FORMAT, path, rebase_paths="/srv/img")
+    assert reading.rebased
+    assert back == [Item("a.jpg", labels=(0, 1)), Item("b.jpg", labels=(0,))]
+    with pytest.raises(BadInputError, match=r"x\.csv, line 2: .*does not lie below /srv/other"):
+        read(FORMAT, path, rebase_paths="/srv/other")
+    path.write_text("item,label,text\n/a/../b,cat,hello\n")
+    reading, back = read(FORMAT, path, rebase_paths="/a")
+    assert (reading.rebased, back[0].name) == (False, "/a/../b")
 
 
 def test_what_is_no_text_is_told_with_its_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pascal VOC from strangers: refused with the file and what is wrong, and nothing else happens."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -122,12 +123,29 @@ def test_no_annotations_at_all_are_refused(tmp_path: Path) -> None:
 
 def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
     put(tmp_path, {"out/secret.xml": xml(boxed(name="secret")), "in/Annotations/a.xml": xml("")})
-    os.symlink(tmp_path / "out/secret.xml", tmp_path / "in/Annotations/b.xml")
     os.symlink(tmp_path / "out", tmp_path / "in/Annotations/c")
     os.symlink(tmp_path / "in", tmp_path / "in/Annotations/loop")
     header, reads = read_all(tmp_path / "in")
     assert [read.file for read in reads] == ["Annotations/a.xml"]
     assert header.categories == []
+    os.symlink(tmp_path / "out/secret.xml", tmp_path / "in/Annotations/b.xml")
+    with pytest.raises(BadInputError, match=r"Annotations/+b.xml: a link that leads out of .*/in; "):
+        read_all(tmp_path / "in")
+
+
+def test_links_that_stay_in_the_folder_are_read(tmp_path: Path) -> None:
+    put(tmp_path, {"store/a.xml": xml(boxed()), "Annotations/b.xml": xml("", "b.jpg")})
+    os.symlink("../store/a.xml", tmp_path / "Annotations/a.xml")
+    for folder in (tmp_path, tmp_path / "Annotations"):
+        assert [read.item.name for read in read_all(folder)[1]] == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink(path, path)])
+def test_what_is_named_xml_and_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "Annotations").mkdir()
+    make(tmp_path / "Annotations/a.xml")
+    with pytest.raises(BadInputError, match=r"Annotations/+a.xml: no plain file"):
+        read_all(tmp_path)
 
 
 @pytest.mark.parametrize(

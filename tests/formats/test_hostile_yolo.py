@@ -1,6 +1,7 @@
 """YOLO from strangers: refused with the file and what is wrong, and nothing else happens."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_fact_16_bad_descriptions_are_refused_with_the_place(
         ({"obj.data": "train = train.txt\n"}, "train: there is no train.txt below"),
         ({"obj.data": b"\xff"}, "obj.data, line 1: not UTF-8"),
         ({"obj.data": "classes=1\n"}, "names: there is no obj.names"),
+        ({"obj.data": "", "obj.names": "cat\n\ndog\n"}, "obj.names, line 2: a blank line among the classes"),
+        ({"classes.txt": "cat\n\n \ndog\n\n"}, "classes.txt, line 2: a blank line among the classes"),
         ({"obj.data": "classes=2\n", "obj.names": "cat\n"}, "nc is 2, and there are 1 names"),
     ],
 )
@@ -154,8 +157,10 @@ def test_a_pipe_in_place_of_a_picture_or_of_labels_does_not_stop_it(tmp_path: Pa
     put(tmp_path, {"data.yaml": YAML, "labels/train/a.txt": "0 .5 .5 1 1\n", **EMPTY_VAL})
     (tmp_path / "images/train").mkdir(parents=True)
     os.mkfifo(tmp_path / "images/train/a.jpg")
-    os.mkfifo(tmp_path / "labels/train/b.txt")
     with pytest.raises(BadInputError, match=r"sizes of 2 images are not known.*images/train/a"):
+        read_all(tmp_path)
+    os.mkfifo(tmp_path / "labels/train/b.txt")
+    with pytest.raises(BadInputError, match=r"labels/train/b.txt: no plain file"):
         read_all(tmp_path)
 
 
@@ -173,6 +178,30 @@ def test_broken_pictures_have_no_size(tmp_path: Path, content: bytes) -> None:
         },
     )
     with pytest.raises(BadInputError, match="sizes of 2 images are not known"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("nothing", path)])
+@pytest.mark.parametrize("pictured", [True, False])
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_stands_in_place_of_a_label_file_is_refused(
+    tmp_path: Path, make: Callable[[Path], None], pictured: bool, listed: bool
+) -> None:
+    train = "train.txt" if listed else "images/train"
+    put(tmp_path, {"data.yaml": YAML.replace("images/train", train), "labels/train/b.txt": "", **EMPTY_VAL})
+    put(tmp_path, {"train.txt": "images/train/a.jpg\n"})
+    if pictured or listed:
+        put(tmp_path, {"images/train/a.jpg": picture("upright.jpg")})
+    make(tmp_path / "labels/train/a.txt")
+    with pytest.raises(BadInputError, match=r"labels/train/a.txt: no plain file"):
+        read_all(tmp_path)
+
+
+def test_a_picture_that_says_impossible_sides_is_refused(tmp_path: Path) -> None:
+    image = picture("upright.png")
+    put(tmp_path, {"data.yaml": YAML, "labels/train/a.txt": "0 .5 .5 1 1\n", **EMPTY_VAL})
+    put(tmp_path, {"images/train/a.png": image[:16] + b"\xff" * 8 + image[24:]})
+    with pytest.raises(BadInputError, match=r"images/train/a.png: its head says 4294967295 x 4294967295"):
         read_all(tmp_path)
 
 

@@ -71,6 +71,27 @@ def test_fact_22_bytes_are_the_same_in_every_process(tmp_path: Path) -> None:
     assert len(bytes_of_three_processes(tmp_path, tmp_path / "items.jsonl", "huggingface")) == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("train/state.json", "_data_files", [{"filename": "../../secret.arrow"}]),
+        ("train/state.json", "_data_files", [{"filename": "/etc/passwd"}]),
+        ("train/state.json", "_data_files", {"filename": "x"}),
+        ("dataset_dict.json", "splits", ["train", ".."]),
+        ("dataset_dict.json", "splits", {"../other": 1}),
+    ],
+)
+def test_a_data_file_outside_of_the_folder_is_refused_before_it_is_opened(
+    file: str, key: str, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = saved(tmp_path, ITEMS)
+    document = json.loads((target / file).read_text())
+    (target / file).write_text(json.dumps({**document, key: value}))
+    monkeypatch.setattr(datasets, "load_from_disk", lambda _: pytest.fail("it was opened"))
+    with pytest.raises(BadInputError, match=f"{file}: {key}: .* Save the dataset again|save the dataset"):
+        read(FORMAT, target)
+
+
 @pytest.mark.parametrize("category", [-1, 2])
 def test_fact_21_a_class_that_is_none_is_refused(category: int, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=f"{category} is no class of the header"):

@@ -88,6 +88,9 @@ def test_doccano_lines(tmp_path: Path) -> None:
         ('{"name": "a", "labels": [true]}', "position"),
         ('{"name": "a"', "not JSON"),
         ('{"name": ""}', "not empty"),
+        ('{"name": "../../a.jpg"}', r"\.\."),
+        ('{"name": "/srv/a.jpg"}', "--rebase-paths"),
+        ('{"name": "a\\u0000.jpg"}', "control character"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(line: str, told: str, tmp_path: Path) -> None:
@@ -95,6 +98,26 @@ def test_what_is_wrong_is_told_with_its_line(line: str, told: str, tmp_path: Pat
     path.write_text('{"hiveguard": 1, "categories": [{"name": "cat"}]}\n\n' + line + "\n")
     with pytest.raises(BadInputError, match=rf"bad\.jsonl, line 3: .*{told}"):
         read(FORMAT, path)
+
+
+@pytest.mark.parametrize("label", [1, True, [0, 1]])
+def test_a_class_that_is_no_name_is_refused(label: object, tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", {"text": "a", "label": label})
+    with pytest.raises(BadInputError, match=r"n\.jsonl, line 1: label: the name of a class"):
+        read(FORMAT, path)
+
+
+def test_a_root_is_taken_off_absolute_names_of_images(tmp_path: Path) -> None:
+    theirs = lines(tmp_path / "theirs.jsonl", {"image": "/srv/img/a.jpg", "label": "x"})
+    ours = lines(
+        tmp_path / "ours.jsonl", {"hiveguard": 1, "categories": []}, {"name": "b"}, {"name": "/srv/img/a.jpg"}
+    )
+    for path in (theirs, ours):
+        reading, back = read(FORMAT, path, rebase_paths="/srv/img/")
+        assert (reading.rebased, back[-1].name) == (True, "a.jpg")
+    text = lines(tmp_path / "text.jsonl", {"text": "a", "key": "/srv/img/../a"})
+    reading, back = read(FORMAT, text, rebase_paths="/srv/img")
+    assert (reading.rebased, back[0].name) == (False, "/srv/img/../a")
 
 
 def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:

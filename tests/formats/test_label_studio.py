@@ -15,6 +15,7 @@ from hiveguard_pipeline.formats.label_studio import FORMAT
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 
 from .any_model import models, read, write
+from .coco_documents import convert
 
 EXPORTS = (
     "bbox_two_annotators.JSON.txt",
@@ -315,6 +316,59 @@ def test_what_the_model_has_no_place_for_is_counted_and_comes_back(
     assert there_and_back(tmp_path, given) == [given]
 
 
+@pytest.mark.parametrize("other", [*ASIDE, {**box(), "image_rotation": 90}], ids=lambda one: str(one["type"]))
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_region_that_becomes_no_annotation_is_a_loss_where_its_task_is_not_kept(
+    other: dict[str, Any], by_hand: bool, tmp_path: Path
+) -> None:
+    given = task([box(), other])
+    if by_hand:
+        given = {"data": given["data"], "annotations": [{"result": [box(), other]}]}
+    source = saved(tmp_path, given)
+    code = "label_studio_regions_dropped"
+    for target in ("coco", "csv"):
+        done = convert(source, "label-studio", tmp_path / target, target, allow_lossy=True)
+        assert [loss.count for loss in done.lost if loss.code == code] == [1]
+    if "image_rotation" not in other:
+        with pytest.raises(BadInputError, match=rf"{code} 1 \(first: 1.jpg: "):
+            convert(source, "label-studio", tmp_path / "refused", "coco")
+    done = convert(source, "label-studio", tmp_path / "yolo", "yolo", allow_lossy=True)
+    assert code in [loss.code for loss in done.kept]
+    convert(tmp_path / "yolo", "yolo", tmp_path / "kept.jsonl", "jsonl")
+    done = convert(tmp_path / "kept.jsonl", "jsonl", tmp_path / "back", "label-studio")
+    assert not done.lost
+    (back,) = json.loads((tmp_path / "back").read_text())
+    assert back["annotations"][0]["result"][1] == other
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"video": "/data/upload/1/my clip.mp4"},
+        {"audio": "https://host/a.wav?token=x"},
+        {"audio": "data:audio/wav;base64,AAAA"},
+        {"text": "/data/local-files/?d=a/b.flac"},
+        {"title": "A day out", "clip": "/data/upload/1/a.mp4"},
+    ],
+)
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_video_or_sound_is_no_text(data: dict[str, Any], by_hand: bool, tmp_path: Path) -> None:
+    label = {**choice("loud"), "to_name": next(reversed(data))}
+    given = task([label], **data)
+    if by_hand:
+        given = {"data": data, "annotations": [{"result": [label]}]}
+    reading, (item,) = read(FORMAT, saved(tmp_path, given))
+    assert item.text is None
+    assert [(one.code, one.count) for one in reading.notes.rows()] == [("label_studio_media_skipped", 1)]
+    assert there_and_back(tmp_path, given) == [given]
+
+
+def test_a_text_that_ends_as_a_file_does_stays_a_text(tmp_path: Path) -> None:
+    tasks = [task([], text="setup.json"), task([], number=2, body="He sent me the file report.pdf")]
+    _, items = read(FORMAT, saved(tmp_path, *tasks))
+    assert [one.text for one in items] == ["setup.json", "He sent me the file report.pdf"]
+
+
 def test_changes_between_are_written_and_nothing_else_is_touched(tmp_path: Path) -> None:
     brush = ASIDE[0]
     given = task([box(), brush, {**box("dog"), "id": "r2"}, {**box("dog"), "id": "r3"}])
@@ -419,3 +473,15 @@ def test_a_box_without_a_size_is_refused_with_what_to_do(tmp_path: Path) -> None
     item = Item("a.jpg", [Annotation(0, (1.0, 1.0, 1.0, 1.0))])
     with pytest.raises(BadInputError, match="--image-dir"):
         write(FORMAT, tmp_path / "t.json", Header([Category("x")]), [item])
+
+
+@pytest.mark.parametrize(
+    "data", [{"image": "a.jpg", "hg_item": {"item": {}}}, {"clip": "a.mp4"}], ids=["ours", "media"]
+)
+@pytest.mark.parametrize("hg_id", ["../../a.jpg", "/etc/../a.jpg", "C:\\data\\a.jpg", "a\0.jpg"])
+def test_an_id_that_names_an_image_may_not_lead_out(hg_id: str, data: dict[str, Any], tmp_path: Path) -> None:
+    path = saved(tmp_path, {"data": {**data, "hg_id": hg_id}})
+    with pytest.raises(BadInputError, match=r"task 1: data\.hg_id: the file name"):
+        read(FORMAT, path)
+    path = saved(tmp_path, {"data": {"text": "a", "hg_id": hg_id}})
+    assert [one.name for one in read(FORMAT, path)[1]] == [hg_id]

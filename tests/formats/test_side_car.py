@@ -198,3 +198,25 @@ def test_an_edited_voc_box_is_taken_and_its_item_restored(tmp_path: Path) -> Non
     assert [one for one in found["annotations"] if one["id"] in (7, 9)] == kept
     (edited,) = (one for one in found["annotations"] if one["id"] not in (7, 9))
     assert edited["bbox"] == pytest.approx([11.25, 20.5, 29.125, 40.1])
+
+
+def test_the_annotations_folder_of_voc_is_restored_as_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(save(tmp_path / "given.json", small()), "coco", tmp_path / "voc", "voc")
+    convert(tmp_path / "voc/Annotations", "voc", tmp_path / "back.json", "coco")
+    assert json.loads((tmp_path / "back.json").read_text()) == small()
+    monkeypatch.chdir(tmp_path / "voc/Annotations")
+    convert(Path(), "voc", tmp_path / "again.json", "coco")
+    assert json.loads((tmp_path / "again.json").read_text()) == small()
+
+
+@pytest.mark.parametrize("allow_lossy", [False, True])
+def test_sizes_that_an_untrusted_side_car_would_tell_name_it_as_the_cause(
+    folder: Path, allow_lossy: bool
+) -> None:
+    side_car = folder / SIDE_CAR
+    side_car.write_bytes(side_car.read_bytes()[:-9])
+    message = rf"sizes of 2 images .*--image-dir.*{SIDE_CAR_IGNORED}.*{SIDE_CAR}: .*last line.*--allow-lossy"
+    with pytest.raises(BadInputError, match=message):
+        back(folder, allow_lossy=allow_lossy)

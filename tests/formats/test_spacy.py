@@ -70,6 +70,18 @@ def test_fact_17_spans_move_when_asked_and_are_counted(
     assert back.annotations[0].span == found
 
 
+def test_a_span_beyond_its_text_is_refused_or_left_out_and_counted(tmp_path: Path) -> None:
+    items = [text("a", "Ada", (0, 3, 0), (0, 9, 0), (9, 12, 0))]
+    with pytest.raises(BadInputError, match=r"item a, annotation 2.* beyond the text of 3 characters"):
+        write(FORMAT, folder(tmp_path), HEADER, items)
+    target = tmp_path / "lossy"
+    target.mkdir()
+    losses = write(FORMAT, target, HEADER, items, allow_lossy=True)
+    assert [(loss.code, loss.count) for loss in losses.rows()] == [("spans_beyond_text_dropped", 2)]
+    _, (back,) = read(FORMAT, target)
+    assert [one.span for one in back.annotations] == [(0, 3)]
+
+
 def test_fact_18_overlaps_stand_in_spans_sc(tmp_path: Path) -> None:
     item = text("a", "University of Łódź", (0, 18, 0), (14, 18, 1))
     target = folder(tmp_path)
@@ -184,3 +196,19 @@ def test_without_spacy_the_command_that_installs_it_is_told(tmp_path: Path) -> N
         cwd=Path(__file__).parents[2],
     )
     assert "pip install 'hiveguard-pipeline[spacy]'" in run.stderr
+
+
+def test_no_texts_at_all_can_be_read_back(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").write_text("")
+    for source, name, target, wanted in (
+        ("none.jsonl", "jsonl", "docs", "spacy"),
+        ("docs", "spacy", "back.jsonl", "jsonl"),
+    ):
+        done = FormatConverter().convert(
+            input_path=tmp_path / source,
+            input_format=name,
+            output_path=tmp_path / target,
+            output_format=wanted,
+        )
+        assert done.items == 0
+    assert read(FORMAT, tmp_path / "docs" / "train-00001.spacy")[1] == []

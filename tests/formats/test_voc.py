@@ -259,6 +259,36 @@ def test_fact_11_lists_of_the_devkit_say_the_split(tmp_path: Path) -> None:
         read_all(tmp_path)
 
 
+def test_lists_with_a_mark_after_the_stem_say_the_split(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {
+            "Annotations/a.xml": xml(""),
+            "Annotations/b 1.xml": xml("", "b 1.jpg"),
+            "Annotations/b.xml": xml("", "b.jpg"),
+            "ImageSets/Main/train.txt": "a  1\nb 1\n",
+            "ImageSets/Main/val.txt": "b -1\n",
+        },
+    )
+    assert {read.item.name: read.item.split for read in read_all(tmp_path)[1]} == {
+        "a.jpg": "train",
+        "b 1.jpg": "train",
+        "b.jpg": "validation",
+    }
+
+
+def test_white_space_around_names_is_layout_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {"Annotations/a.xml": xml(boxed() + boxed(name="\n\tcat\n"), "\n\ta.jpg\n")},
+    )
+    header, reads = read_all(tmp_path)
+    assert header.categories == [Category("cat")]
+    assert reads[0].item.name == "a.jpg"
+    with pytest.raises(BadInputError, match="object 1: it has no name"):
+        only_item(tmp_path / "b", xml(boxed(name=" \n")))
+
+
 def test_xml_files_anywhere_and_roboflow_s_folders(tmp_path: Path) -> None:
     put(tmp_path, {"train/a.xml": xml(boxed()), "valid/a.xml": xml(boxed()), "b.xml": xml("", "b.jpg")})
     _, reads = read_all(tmp_path)

@@ -353,6 +353,9 @@ def test_keypoints_are_read_only_where_declared(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("0 0.5 0.5 1.0000001 0.5", "line 1: 1 is no share.*--clip"),
+        ("0 1.5 nan 0.5 0.5", "line 1: nan is no share.*correct the row"),
+        ("0 1.5 0.5 -0.2 0.5", "line 1: -0.2 is no share.*correct the row"),
+        ("0 nan 0 1 0 1 2", "line 1: nan is no share.*correct the row"),
         ("\n0 -0.1 0.5 0.1 0.5", "line 2: -0.1 is no share"),
         ("0 nan 0.5 0.1 0.5", "nan is no share"),
         ("0 0.5 0.5 inf 0.5", "inf is no share"),

@@ -10,14 +10,24 @@ from typing import Any
 
 import fsspec
 import pytest
+import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.exports import FORMATS
-from hiveguard_pipeline.snapshots import TrainingExport, latest_export, write_training_export
+from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.snapshots import (
+    ExportOptions,
+    TrainingExport,
+    export_snapshot,
+    latest_export,
+    write_training_export,
+)
+from hiveguard_pipeline.snapshots.settings import set_export_settings
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.store.datasets import Dataset, create_dataset, get_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
 from tests.exports.test_labels import exported, parsed
+from tests.snapshots.conftest import details
 from tests.store.voting import add_items, cast, letters
 
 
@@ -152,6 +162,54 @@ def test_an_export_that_breaks_off_leaves_latest_and_the_others_and_no_half_one(
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert names(root / "animals") == [first.export_id, "latest.json"]
     assert ended.stderr == "", "the reason alone is said, with no trace of what broke off with it"
+
+
+def test_a_format_that_cannot_hold_the_labels_is_told_and_stops_no_other(
+    database: Database, tmp_path: Path
+) -> None:
+    create_dataset(database, "boxed", Policy(), classes=("car",), task_type="bbox")
+    dataset = set_up(database, "boxed", '{"boxes":[{"bbox":[1,2,3,4],"label":"car"}]}', ["yolo", "coco"])
+    done = written(database, dataset, tmp_path)
+    assert list(done.refused) == ["yolo"]
+    assert "a, b" in done.refused["yolo"]
+    folders = {entry["name"].partition("/")[0] for entry in done.files}
+    assert folders == {"coco", *(f"labels.{fmt}" for fmt in FORMATS)}
+    latest = latest_export(str(tmp_path), "boxed")
+    assert latest is not None
+    manifest = check_hashes(lambda path: Path(path).read_bytes(), str(tmp_path / "boxed"), latest)
+    assert (manifest["export_id"], manifest["refused"]) == (done.export_id, done.refused)
+    assert not (Path(done.path) / "yolo").exists()
+
+
+def test_a_text_recorded_after_its_votes_and_shorter_than_a_span_stops_spacy_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    pytest.importorskip("spacy", reason="spaCy is not installed (the extra [spacy])")
+    create_dataset(database, "people", Policy(), classes=("PER",), task_type="ner")
+    dataset = set_up(database, "people", '{"spans":[{"end":9,"label":"PER","start":0}]}', ["spacy"])
+    with database.read() as connection:
+        ids = connection.execute(sa.text("SELECT item_id FROM items")).scalars().all()
+    for item_id in ids:
+        details(database, str(item_id), content="Ada")
+    done = written(database, dataset, tmp_path)
+    assert "beyond the text of 3 characters" in done.refused["spacy"]
+    assert len(done.files) == len(FORMATS)
+    roots = (done.snapshot, f"{tmp_path}/_snapshots", "spacy")
+    with pytest.raises(BadInputError, match="beyond the text"):
+        export_snapshot(database, *roots, tmp_path / "out")
+    left_out = export_snapshot(database, *roots, tmp_path / "out", ExportOptions(allow_lossy=True))
+    assert left_out.kept["spans_beyond_text_dropped"] == 2
+
+
+def set_up(database: Database, name: str, answer: str, formats: list[str]) -> Dataset:
+    """Two graduated items of one structured answer, without sizes or texts."""
+    with database.read() as connection:
+        dataset = get_dataset(connection, name)
+    add_items(database, dataset, "ab")
+    cast(database, dataset, [(item, answer) for item in "ab" for _ in range(15)])
+    apply_votes(database, name, run_id="run")
+    set_export_settings(database, name, {"formats": formats})
+    return dataset
 
 
 def test_a_root_on_another_store_works_the_same(database: Database, graduates: Dataset) -> None:

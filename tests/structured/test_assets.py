@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hiveguard_pipeline.rules.policy import Policy
+from hiveguard_pipeline.snapshots.settings import set_export_settings
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import create_dataset
 from tests.dagster_location.conftest import RunJob
@@ -16,6 +17,7 @@ def test_the_night_goes_on_without_what_is_for_classes(
 ) -> None:
     monkeypatch.setenv("HIVEGUARD_MAX_CALIBRATION_ERROR", "0.1")  # must keep nothing back that has no error
     dataset = create_dataset(database, "animals", Policy(), classes=("cat",), task_type="bbox")
+    set_export_settings(database, "animals", {"formats": ["yolo"]})  # the items have no sizes
     add_items(database, dataset, "ab")
     add_items(database, dataset, "g", gold='{"boxes":[{"bbox":[0.0,0.0,9.0,9.0],"label":"cat"}]}')
     cat = json.dumps({"boxes": [{"label": "cat", "bbox": [0, 0, 9, 10]}]})
@@ -36,3 +38,4 @@ def test_the_night_goes_on_without_what_is_for_classes(
     assert all(check.passed for check in done.get_asset_check_evaluations())
     (exported,) = done.asset_materializations_for_node("training_export")
     assert exported.metadata["dagster/row_count"].value == 1
+    assert "a" in exported.metadata["refused"].value["yolo"]

@@ -11,6 +11,7 @@ from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.intake import VoteImport, import_items, import_votes
 from hiveguard_pipeline.intake.annotations import import_annotations
 from hiveguard_pipeline.intake.structured import LONGEST_STRUCTURED
+from hiveguard_pipeline.review import correct
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset, set_policy
@@ -67,6 +68,12 @@ def test_a_vote_that_the_server_wrote_in_another_form_is_known(
     [
         ("rubbish", "malformed_answer"),
         ({"boxes": [{"label": "car", "bbox": [0, 0, -1, 1]}]}, "malformed_answer"),
+        ({"boxes": [{"label": "car", "bbox": [0, 0, 0, 1]}]}, "malformed_answer"),
+        ({"boxes": [{"label": "car", "bbox": [0, 0, 1, 0.0]}]}, "malformed_answer"),
+        ({"spans": []}, "malformed_answer"),
+        ({"classes": ["car"]}, "malformed_answer"),
+        ('{"boxes": [], "boxes": []}', "malformed_answer"),
+        ('{"boxes": [{"label": "cat", "label": "car", "bbox": [0, 0, 1, 1]}]}', "malformed_answer"),
         ({"boxes": [{"label": "cat", "bbox": [0, 0, 1, 1]}]}, "answer_not_in_classes"),
         ({"boxes": [{"label": "car", "bbox": [60, 0, 42, 1]}]}, "box_outside_image"),
         ({"boxes": [], "classes": ["car"] * 10_001}, "malformed_answer"),
@@ -184,3 +191,13 @@ def test_coco_comes_in_as_gold_with_masks_crowds_and_sizes(
     assert (again.of_items.created, again.of_items.updated, again.of_items.made_gold) == (0, 0, 0)
     with pytest.raises(BadInputError, match="--solver"):
         import_annotations(database, "coco", path, "coco")
+
+
+def test_a_correction_that_an_import_would_refuse_is_refused(
+    database: Database, boxes: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "items.csv").write_text("external_id,data_ref,modality,width,height\na,a.jpg,image,100,50\n")
+    import_items(database, "boxes", tmp_path / "items.csv")
+    outside = json.dumps({"boxes": [{"label": "car", "bbox": [60, 0, 42, 1]}]})
+    with pytest.raises(BadInputError, match=r"100 x 50 pixels \(box_outside_image\)"):
+        correct(database, "a", outside, dataset_name="boxes", reviewer="ann", reason="looked")

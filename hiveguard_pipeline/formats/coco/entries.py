@@ -14,7 +14,7 @@ from hiveguard_pipeline.formats.serialised import LARGEST, shown
 KEY_ORDERS = "coco"
 """Under this name Header.layout holds the key orders: document, category, image, annotation."""
 ARRAYS = ("images", "annotations")
-_LARGEST_ID = 2**63 - 1
+LARGEST_ID = 2**63 - 1
 
 
 def header_of(document: dict[str, Any], where: str) -> Header:
@@ -53,7 +53,7 @@ def whole_id(entry: Any, key: str, where: str) -> int:
     if type(entry) is not dict:
         raise BadInputError(f"{where}: an object is wanted, not {shown(entry)}.")
     value = entry.get(key)
-    if type(value) is not int or not -_LARGEST_ID <= value <= _LARGEST_ID:
+    if type(value) is not int or not -LARGEST_ID <= value <= LARGEST_ID:
         raise BadInputError(f"{where}: {key}: a whole number of 64 bits is wanted, not {shown(value)}.")
     return value
 

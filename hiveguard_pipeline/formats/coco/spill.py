@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.formats.coco.entries import LARGEST_ID
 from hiveguard_pipeline.formats.json_text import json_text
 
 # JSON text never holds a raw control character, so these cannot stand in an entry by chance.
 _ID, _IMAGE_ID = b"\x01", b"\x02"
-_LAST = 2**63 - 1
+_LAST = LARGEST_ID
+"""The order of what has no place of its own in the document."""
 _BLOCK = 4096
 
 
@@ -72,6 +74,11 @@ class Spill:
             after = max(int(own[-1]), 0) if len(own) else 0
             order = self._order()
             order = order[missing[order]]
+            if after + len(order) > LARGEST_ID:
+                raise BadInputError(
+                    f"{len(order)} {self._what} have no id for COCO, and after the largest, {after}, "
+                    "no number of 64 bits is left for them; give each an id of its own."
+                )
             ids[order] = np.arange(after + 1, after + 1 + len(order), dtype=np.int64)
         return ids
 
@@ -130,4 +137,4 @@ def _text(entry: dict[str, Any]) -> bytes:
 
 def is_id(value: Any) -> bool:
     """Whether a value can stand as an id: a whole number of 64 bits."""
-    return type(value) is int and -_LAST <= value < _LAST
+    return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.coco.area import area_of
-from hiveguard_pipeline.formats.coco.entries import ARRAYS, KEY_ORDERS
+from hiveguard_pipeline.formats.coco.entries import ARRAYS, KEY_ORDERS, LARGEST_ID
 from hiveguard_pipeline.formats.coco.spill import Spill, is_id
 from hiveguard_pipeline.formats.format import Feature, Options, Written
 from hiveguard_pipeline.formats.images.geometry import upright
@@ -164,10 +164,19 @@ def _category_ids(categories: list[Category]) -> list[int]:
     own = [category.id for category in categories if category.id is not None]
     for number in own:
         if not is_id(number):
-            raise BadInputError(f"category id {number}: a whole number of 64 bits is wanted.")
+            name = next(shown(one.name) for one in categories if one.id == number)
+            raise BadInputError(
+                f"category {name}: its id {number} is no whole number of 64 bits, as COCO wants; change it."
+            )
     if len(set(own)) < len(own):
         raise BadInputError("two categories have the same id; give each an id of its own.")
-    free = itertools.count(max([0, *own]) + 1)
+    last = max([0, *own])
+    if last + len(categories) - len(own) > LARGEST_ID:
+        raise BadInputError(
+            f"after the largest category id, {last}, no number of 64 bits is left for the categories without "
+            "one; give each an id of its own."
+        )
+    free = itertools.count(last + 1)
     return [next(free) if category.id is None else category.id for category in categories]
 
 

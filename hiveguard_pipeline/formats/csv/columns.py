@@ -18,6 +18,9 @@ ANNOTATION_COLUMNS = (*PLACE_COLUMNS, "score", "annotator", "annotation_id", "ar
 COLUMNS = (*ITEM_COLUMNS, "label", *ANNOTATION_COLUMNS)
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+UNKNOWN = "csv"
+"""The key of `extra` under which cells of columns stand that mean nothing to us."""
+_SAYING = ("label", "text", "x", "start", *_EDGES)
 _OTHER_NAMES = {
     "item": ("filename", "file_name", "image", "image_path", "path", "file", "image_name", "name"),
     "label": ("class", "category", "class_name", "label_name", "category_name"),
@@ -47,6 +50,9 @@ class Columns:
                     self._cells[name] = lower[known]
                     break
         self.has_edges = all(name in self._cells for name in _EDGES)
+        if not self.has_edges:
+            for name in _EDGES:
+                self._cells.pop(name, None)
         if self.has_edges and "x" not in self._cells:
             # The image's, in files that give boxes by their edges.
             for ours in ("width", "height"):
@@ -57,6 +63,17 @@ class Columns:
                 f"{where}: no column names the item: one of item, {', '.join(_OTHER_NAMES['item'])} or"
                 f" text is wanted; there are {shown(', '.join(given))}."
             )
+        taken = set(self._cells.values())
+        self._unknown = [
+            (place, name or f"column {place + 1}") for place, name in enumerate(given) if place not in taken
+        ]
+        if self._unknown and not any(name in self._cells for name in _SAYING):
+            raise BadInputError(
+                f"{where}: no column says a label, a box, a span or a text, and what"
+                f" {shown(', '.join(name for _, name in self._unknown))} mean is not known; name the columns"
+                f" {', '.join(COLUMNS)}, or {', '.join(_EDGES)} for boxes."
+            )
+        self._own = [self._cells[name] for name in ITEM_COLUMNS[1:] if name in self._cells]
         # In a file of texts without names each row is an item of its own.
         self.count = len(given)
         self.names_items = "item" in self._cells
@@ -74,6 +91,14 @@ class Columns:
         """The cell of that name, empty where there is no such column."""
         place = self._cells.get(name)
         return "" if place is None else row[place]
+
+    def unknown(self, row: list[str]) -> dict[str, Any]:
+        """The cells that are not empty of columns that mean nothing to us, by the names of those."""
+        return {name: row[place] for place, name in self._unknown if row[place]}
+
+    def of_item(self, row: list[str]) -> list[str]:
+        """The cells that every row of an item repeats."""
+        return [row[place] for place in self._own]
 
     def any_of_annotation(self, row: list[str]) -> bool:
         """Whether a row says anything of an annotation besides its label."""
@@ -146,6 +171,8 @@ def annotation_of_row(
         score=_number(text(row, "score"), where, "score"),
         annotator=None if annotator == "" else "" if annotator == _EMPTY else annotator,
     )
+    if unknown := columns.unknown(row):
+        annotation.extra = {UNKNOWN: unknown}
     start, end = _whole(text(row, "start"), where, "start"), _whole(text(row, "end"), where, "end")
     if (start is None) != (end is None):
         raise BadInputError(f"{where}: start and end are wanted together.")

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.csv.columns import Columns
+from hiveguard_pipeline.formats.names import relative_to_root
 from hiveguard_pipeline.formats.text_lines import LONGEST_LINE, lines_of, open_file
 
 LONGEST_ROW = LONGEST_LINE
@@ -22,12 +23,14 @@ LONGEST_ROW = LONGEST_LINE
 class RowsByItem:
     """A file's rows, its columns, and the labels in it.
 
-    item: for each row the place of its item among all. begin, line: where the row begins.
+    rebased: the root was taken off absolute names. item: for each row the place of its item among all.
+    begin, line: where the row begins.
     """
 
     path: Path
     columns: Columns
     labels: set[str]
+    rebased: bool
     item: "array[int]"
     begin: "array[int]"
     line: "array[int]"
@@ -58,16 +61,20 @@ class RowsByItem:
         return next(_records(self.path, stream, line))[2]
 
 
-def rows_by_item(path: Path) -> RowsByItem:
-    """Look through a file. Raises BadInputError, with file and line, for what is no such CSV."""
+def rows_by_item(path: Path, root: str | None) -> RowsByItem:
+    """Look through a file. Raises BadInputError, with file and line, for what is no such CSV.
+
+    root: taken off absolute names of images; rows of one image meet under the name that is left.
+    """
     with open_file(path) as stream:
         records = _records(path, stream, 1)
         first = next(records, None)
         if first is None or not any(first[2]):
             raise BadInputError(f"{path}: there is no header: the file is empty or begins with a blank line.")
         columns = Columns(first[2], f"{path}, line 1")
-        found = RowsByItem(path, columns, set(), array("q"), array("q"), array("q"))
+        found = RowsByItem(path, columns, set(), False, array("q"), array("q"), array("q"))
         places: dict[str, int] = {}
+        items = 0
         for begin, line, row in records:
             if not row:
                 continue
@@ -79,7 +86,14 @@ def rows_by_item(path: Path) -> RowsByItem:
                 raise BadInputError(f"{where}: the item has no name.")
             if label := columns.text(row, "label"):
                 found.labels.add(label)
-            found.item.append(places.setdefault(name, len(places)))
+            if name not in places:
+                safe, rebased = name, False
+                if not columns.text(row, "text"):
+                    safe, rebased = relative_to_root(name, root, where)
+                found.rebased |= rebased
+                places[name] = places.setdefault(safe, items)
+                items += places[name] == items
+            found.item.append(places[name])
             found.begin.append(begin)
             found.line.append(line)
     return found

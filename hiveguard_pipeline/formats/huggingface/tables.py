@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.formats.huggingface.data_files import refuse_names_outside
 from hiveguard_pipeline.formats.huggingface.library import offline
 
 _BATCH = 500
@@ -159,6 +160,7 @@ def open_splits(path: Path) -> Splits:
     ):
         raise BadInputError(f"{path}: not a folder that `save_to_disk` of Hugging Face datasets has written.")
     _refuse_links(path)
+    refuse_names_outside(path)
     with offline() as datasets:
         try:
             found = datasets.load_from_disk(str(path))

@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.names import is_inside
 
 SUFFIXES = (
@@ -38,7 +39,7 @@ _LONGEST_EXIF = 1 << 16
 def image_size(path: str) -> tuple[int, int] | None:
     """Width and height in pixels as shown, or None for what is no image of a known kind.
 
-    Raises OSError where the file cannot be opened.
+    Raises OSError where the file cannot be opened, BadInputError for sides of 2**31 pixels or more.
     """
     import imagesize
 
@@ -50,6 +51,11 @@ def image_size(path: str) -> tuple[int, int] | None:
         width, height = int(found[0]), int(found[1])
         if width < 1 or height < 1:
             return None
+        if max(width, height) >= 2**31:
+            raise BadInputError(
+                f"{path}: its head says {width} x {height} pixels, and 2**31 or more on a side are no image; "
+                "replace the file."
+            )
         file.seek(0)
         head = file.read(12)
         if head.startswith(b"\x89PNG\r\n\x1a\n"):

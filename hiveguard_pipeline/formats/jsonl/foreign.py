@@ -127,8 +127,10 @@ def _classes(left: dict[str, Any], where: str) -> list[str]:
         if isinstance(found, list) and all(isinstance(name, str) for name in found):
             del left[key]
             return list(dict.fromkeys(found))
-        if type(found) in (int, float) and key != "cats":
+        first = found[0] if isinstance(found, list) else found
+        if isinstance(first, int | float) and key != "cats":
             raise BadInputError(
-                f"{where}: {key}: the name of a class is wanted; {found} needs the list it is a place in."
+                f"{where}: {key}: the name of a class is wanted; {shown(found)} needs the list it is a"
+                " place in."
             )
     return []

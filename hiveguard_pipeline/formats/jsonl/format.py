@@ -14,6 +14,7 @@ from hiveguard_pipeline.formats.json_text import json_line, json_value
 from hiveguard_pipeline.formats.jsonl.foreign import labels_of, translated
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item
+from hiveguard_pipeline.formats.names import relative_to_root
 from hiveguard_pipeline.formats.serialised import (
     header_from_json,
     header_to_json,
@@ -32,17 +33,19 @@ class JsonLines:
     holds = frozenset(Feature)
     has_side_car = False
 
-    def read(self, path: Path, options: Options) -> Reading:  # noqa: ARG002
+    def read(self, path: Path, options: Options) -> Reading:
         """Open a file: ours by its header; another tool's by a pass over it for the names of its classes."""
+        root = options.rebase_paths
+        rebased = root is not None and _has_absolute_names(path)
         first = next(_values(path), None)
         if first is not None and is_header(first[1]):
             header = header_from_json(first[1], f"{path}, line {first[0]}")
-            return Reading(header, lambda: _items(path, header, skip=1))
+            return Reading(header, lambda: _items(path, header, root, skip=1), rebased=rebased)
         found: set[str] = set()
         for number, value in _values(path):
             labels_of(value, f"{path}, line {number}", found)
         header = Header([Category(name) for name in sorted(found)])
-        return Reading(header, lambda: _items(path, header, skip=0))
+        return Reading(header, lambda: _items(path, header, root, skip=0), rebased=rebased)
 
     def write(
         self,
@@ -80,7 +83,17 @@ def _values(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, json_value(line, f"{path}, line {number}")
 
 
-def _items(path: Path, header: Header, skip: int) -> Iterator[Read]:
+def _has_absolute_names(path: Path) -> bool:
+    """Whether an image of a file, ours or another tool's, is named by an absolute path."""
+    for number, value in _values(path):
+        if not is_header(value):
+            line = translated(value, number, f"{path}, line {number}")
+            if str(line.get("name", "")).startswith("/") and line.get("text") is None:
+                return True
+    return False
+
+
+def _items(path: Path, header: Header, root: str | None, skip: int) -> Iterator[Read]:
     places = {category.name: place for place, category in enumerate(header.categories)}
     ours = skip > 0
     names = Names()
@@ -92,7 +105,9 @@ def _items(path: Path, header: Header, skip: int) -> Iterator[Read]:
             raise BadInputError(f"{where}: a second header; convert files one by one.")
         value = _with_places(value if ours else translated(value, number, where), places, where)
         item = item_from_json(value, where, len(header.categories))
-        if item.text is not None:
+        if item.text is None:
+            item.name = relative_to_root(item.name, root, where)[0]
+        else:
             _check_spans(item, where)
         names.add(item.name)
         yield Read(item, rows=[""] * len(item.annotations))

@@ -14,7 +14,14 @@ from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
 from hiveguard_pipeline.formats.label_studio.array_elements import elements
 from hiveguard_pipeline.formats.label_studio.regions import labels_of
-from hiveguard_pipeline.formats.label_studio.tasks import HG_HEADER, item_of, name_of, note_task, task_of
+from hiveguard_pipeline.formats.label_studio.tasks import (
+    HG_HEADER,
+    item_of,
+    name_of,
+    note_task,
+    safe_name,
+    task_of,
+)
 from hiveguard_pipeline.formats.label_studio.writing import TaskWriter
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item
@@ -106,7 +113,8 @@ class _Survey:
         if is_header(found := task.data.get(HG_HEADER)):
             self._headers.append(header_from_json(found, f"{task.where}: data.{HG_HEADER}"))
         ours = task.data.get("hg_id") if "hg_item" in task.data else None
-        if isinstance(ours, str):
+        if isinstance(ours, str) and ours:
+            ours = safe_name(task, ours, options.rebase_paths)
             self._plain.add(ours)
             self._qualified.add(ours)
         else:

@@ -6,10 +6,15 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.images.sizes import SUFFIXES
-from hiveguard_pipeline.formats.names import checked_name, relative_to_root
+from hiveguard_pipeline.formats.names import LONGEST_NAME, checked_name, relative_to_root
 from hiveguard_pipeline.formats.serialised import shown
 
 _LOCAL_FILES = "/data/local-files/"
+_MEDIA = (
+    *(".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v", ".ogv", ".mpg", ".mpeg"),
+    *(".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aiff", ".wma"),
+    *(".pdf", ".csv", ".tsv", ".json"),
+)
 
 
 def image_name(reference: Any, root: str | None, qualified: bool, where: str) -> str | None:
@@ -39,6 +44,21 @@ def looks_like_image(value: str) -> bool:
         return urlsplit(value).path.lower().endswith(SUFFIXES) and "\n" not in value
     except ValueError:
         return False
+
+
+def looks_like_media(value: str) -> bool:
+    """Whether a text is the address of a video, a sound, a PDF or a table, and not a text itself."""
+    if value.startswith(("data:audio/", "data:video/")):
+        return True
+    is_address = value.startswith("/") or "://" in value
+    if len(value) > LONGEST_NAME or "\n" in value or (" " in value and not is_address):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    named = parse_qs(parts.query).get("d", [""])[0] if parts.path == _LOCAL_FILES else parts.path
+    return named.lower().endswith(_MEDIA)
 
 
 def first_key(texts: dict[str, str], names: list[Any], *fits: Callable[[str], bool]) -> str | None:

@@ -15,6 +15,7 @@ from hiveguard_pipeline.formats.label_studio.references import (
     first_key,
     image_name,
     looks_like_image,
+    looks_like_media,
 )
 from hiveguard_pipeline.formats.label_studio.regions import (
     annotations_of,
@@ -25,6 +26,7 @@ from hiveguard_pipeline.formats.label_studio.regions import (
 )
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Item
+from hiveguard_pipeline.formats.names import relative_to_root
 from hiveguard_pipeline.formats.serialised import item_from_json, shown
 
 RAW = "label_studio"
@@ -50,16 +52,33 @@ class Region:
     annotator: str | None
     where: str
 
+    @property
+    def is_aside(self) -> bool:
+        """It becomes no annotation: the model has no place for it, or its image was turned."""
+        return self.kind is None or bool(self.region.get("image_rotation"))
+
+    @property
+    def kind_name(self) -> str:
+        """Its type, as codes and messages name it."""
+        if self.kind is not None:
+            return "image_rotation"
+        kind = self.region.get("type")
+        return kind if isinstance(kind, str) and kind in _KNOWN_ASIDE else "other"
+
 
 @dataclass(slots=True)
 class Task:
-    """A task as it was read. number: its place in the file, from 1."""
+    """A task as it was read. number: its place in the file, from 1.
+
+    media_key: of the video, sound or the like that the task is of, where it has neither text nor image.
+    """
 
     raw: dict[str, Any]
     number: int
     where: str
     text_key: str | None = None
     image_key: str | None = None
+    media_key: str | None = None
     regions: list[Region] = field(default_factory=list)
     cancelled: int = 0
     reviewed: bool = False
@@ -77,8 +96,13 @@ class Task:
 
     @property
     def is_ours(self) -> bool:
-        """It was written by us, and has not been in a server since."""
-        return set(self.raw) <= _OURS and all(set(one) <= {"result"} for one in self.raw["annotations"])
+        """It was written by us, and has not been in a server since; nothing in it wants to be kept aside."""
+        return (
+            set(self.raw) <= _OURS
+            and all(set(one) <= {"result"} for one in self.raw["annotations"])
+            and not any(one.is_aside for one in self.regions)
+            and self.media_key is None
+        )
 
 
 def task_of(raw: Any, number: int, where: str) -> Task:
@@ -109,7 +133,7 @@ def item_of(task: Task, places: dict[str, int], root: str | None, qualified: boo
     """The item of a task. places: of the classes, by name. qualified: names of images keep their host."""
     aside = task.data.get(HG_ITEM)
     if isinstance(aside, dict) and isinstance(aside.get("item"), dict):
-        name = checked_text(task.data.get(HG_ID), f"{task.where}: data.{HG_ID}")
+        name = safe_name(task, checked_text(task.data.get(HG_ID), f"{task.where}: data.{HG_ID}"), root)
         item = item_from_json({**aside["item"], "name": name}, f"{task.where}: data.{HG_ITEM}")
         item.labels = ()
         item.annotations = []
@@ -134,21 +158,33 @@ def name_of(task: Task, root: str | None, qualified: bool) -> str:
         if name is not None:
             return name
     elif type(hg_id := task.data.get(HG_ID)) in (int, str) and hg_id != "":
-        return str(hg_id)
+        return safe_name(task, str(hg_id), root)
     return f"task-{task.raw['id'] if type(task.raw.get('id')) is int else task.number}"
+
+
+def safe_name(task: Task, hg_id: str, root: str | None) -> str:
+    """A hg_id as a name: any key of a text; else a path, after the root was taken off an absolute one."""
+    return hg_id if task.text is not None else relative_to_root(hg_id, root, f"{task.where}: data.{HG_ID}")[0]
 
 
 def note_task(task: Task, notes: Losses) -> None:
     """Count what of a task is no annotation of ours."""
     if task.cancelled:
         notes.add("label_studio_cancelled_skipped", task.where, task.cancelled)
+    if task.media_key is not None:
+        notes.add("label_studio_media_skipped", f"{task.where}: data.{task.media_key}")
     for one in task.regions:
-        if one.kind is None:
-            kind = one.region.get("type")
-            name = kind if isinstance(kind, str) and kind in _KNOWN_ASIDE else "other"
-            notes.add(f"label_studio_{name}_kept_aside", one.where)
-        elif one.region.get("image_rotation"):
-            notes.add("label_studio_image_rotation_kept_aside", one.where)
+        if one.is_aside:
+            notes.add(f"label_studio_{one.kind_name}_kept_aside", one.where)
+
+
+def regions_aside(item: Item) -> list[str]:
+    """The kinds of the regions in an item's task, as the server gave it, that are none of its annotations."""
+    try:
+        task = task_of(item.extra.get(RAW), 1, item.name)
+    except BadInputError:
+        return []  # it was edited beyond recognition, and the item itself holds
+    return [one.kind_name for one in task.regions if one.is_aside]
 
 
 def _regions(task: Task) -> Iterator[Region]:
@@ -191,7 +227,11 @@ def _choose_keys(task: Task) -> None:
         if isinstance(value, str) and key not in (HG_ID, HG_ITEM, HG_HEADER)
     }
     spans = [one.region for one in task.regions if one.kind == "span"]
-    shapes = [one.region for one in task.regions if one.kind in ("box", "polygon")]
+    shapes = [
+        one.region
+        for one in task.regions
+        if one.kind in ("box", "polygon") or (one.kind is None and "original_width" in one.region)
+    ]
     if spans:
         named = [*(one.get("to_name") for one in spans), "text"]
         quoted = spans[0]["value"].get("text")
@@ -205,13 +245,21 @@ def _choose_keys(task: Task) -> None:
     if HG_ITEM in task.data and "text" in texts:
         task.text_key = "text"
     if task.text_key is None and task.image_key is None:
-        task.text_key = first_key(texts, ["text"], lambda _: True)
+        media = [
+            key for key, value in texts.items() if looks_like_media(value) and (key != "text" or "/" in value)
+        ]
+        named = [key for key in media if any(one.region.get("to_name") == key for one in task.regions)]
+        if not named:
+            plain = {key: value for key, value in texts.items() if key not in media}
+            task.text_key = first_key(plain, ["text"], lambda _: True)
+        if task.text_key is None:
+            task.media_key = next(iter([*named, *media]), None)
 
 
 def _add_regions(item: Item, task: Task, places: dict[str, int]) -> None:
     chosen: dict[int, list[tuple[Region, list[str]]]] = {}
     for one in task.regions:
-        if one.kind is None or one.region.get("image_rotation"):
+        if one.kind is None or one.is_aside:
             continue
         aside = written_aside(one.region)
         if one.kind == "choices" and aside is None:

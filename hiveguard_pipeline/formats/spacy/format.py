@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SPANS_KEY = "sc"
 """Where spaCy's own span categorizer looks."""
 DOCS_IN_A_FILE = 2_000
+BEYOND_TEXT = "spans_beyond_text_dropped"
+"""Spans that end after their text; without Options.allow_lossy the first of them is refused."""
 _FILES = {None: "train", "train": "train", "validation": "dev", "test": "test"}
 _SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 _ATTRIBUTES = ["ENT_IOB", "ENT_TYPE"]
@@ -85,6 +87,10 @@ class SpacyDocs:
             doc, rows = maker.doc(item)
             yield Written(item, shard.add(doc), rows, _about(doc))
         maker.refuse_misfits()
+        if not shards:
+            # A folder without any file could not be told from one that is no such dataset.
+            shards["train"] = _Shards(target, "train")
+            shards["train"].begin()
         for shard in shards.values():
             shard.close()
 
@@ -95,6 +101,7 @@ class _DocMaker:
     def __init__(self, language: "Language", labels: list[str], options: Options, losses: Losses) -> None:
         self._language, self._labels = language, labels
         self._mode, self._losses = options.spans, losses
+        self._allow_lossy = options.allow_lossy
         self._misfits = 0
         self._examples: list[str] = []
 
@@ -141,7 +148,13 @@ class _DocMaker:
         said = doc.text[start:end]
         label = self._labels[annotation.category]
         if end > len(doc.text):
-            raise BadInputError(f"{where}: the span {start} to {end} goes beyond the text.")
+            if not self._allow_lossy:
+                raise BadInputError(
+                    f"{where}: the span {start} to {end} goes beyond the text of {len(doc.text)} characters;"
+                    " correct it, or leave it out (--allow-lossy)."
+                )
+            self._losses.add(BEYOND_TEXT, f"{where} ({start} to {end})")
+            return None
         if said.strip() != said or not said:
             self._misfit(where, start, end, said, "is empty or begins or ends with a space")
             return None
@@ -180,16 +193,20 @@ class _Shards:
 
     def add(self, doc: "Doc") -> str:
         """Take a doc; what comes back is the name of its file."""
-        from spacy.tokens import DocBin
-
-        if self._docs is None:
-            self._docs = DocBin(attrs=_ATTRIBUTES)
-            self._number += 1
-        self._docs.add(doc)
+        docs = self.begin() if self._docs is None else self._docs
+        docs.add(doc)
         file = f"{self._name}-{self._number:05d}.spacy"
-        if len(self._docs) == DOCS_IN_A_FILE:
+        if len(docs) == DOCS_IN_A_FILE:
             self.close()
         return file
+
+    def begin(self) -> "DocBin":
+        """The next file, without any text yet."""
+        from spacy.tokens import DocBin
+
+        self._docs = DocBin(attrs=_ATTRIBUTES)
+        self._number += 1
+        return self._docs
 
     def close(self) -> None:
         """Write what is waiting."""

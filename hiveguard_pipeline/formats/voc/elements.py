@@ -22,6 +22,10 @@ DEEPEST = 100
 
 Node = tuple[str, "str | list[Node]"]
 """An element to be written: its tag, and its text or its children."""
+KEEP_SPACE = ' xml:space="preserve"'
+"""What may follow a tag that is written: white space around its text belongs to it (XML 1.0, 2.10)."""
+SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+"""The same attribute as the parser names it."""
 
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -120,7 +124,8 @@ def rendered(nodes: list[Node], indent: str) -> str:
     lines = []
     for tag, inside in nodes:
         if isinstance(inside, str):
-            lines.append(f"{indent}<{tag}>{_ESCAPED.sub(_escape, inside)}</{tag}>\n")
+            end = tag.removesuffix(KEEP_SPACE)
+            lines.append(f"{indent}<{tag}>{_ESCAPED.sub(_escape, inside)}</{end}>\n")
         else:
             lines.append(f"{indent}<{tag}>\n{rendered(inside, indent + chr(9))}{indent}</{tag}>\n")
     return "".join(lines)
@@ -131,7 +136,7 @@ def leaves_of_nodes(nodes: list[Node], path: str = "") -> list[str]:
     lines: list[str] = []
     for tag, inside in nodes:
         if isinstance(inside, str):
-            lines.append(f"{path}{tag}={inside}")
+            lines.append(f"{path}{tag.removesuffix(KEEP_SPACE)}={inside}")
         else:
             lines.extend(leaves_of_nodes(inside, f"{path}{tag}/"))
     return lines
@@ -146,7 +151,7 @@ def leaves_of_element(element: "Element", path: str = "", skip: str = "", depth:
     for child in element:
         if child.tag == skip:
             continue
-        if len(child) or child.attrib:
+        if len(child) or child.attrib.keys() - {SPACE}:
             if depth <= DEEPEST:  # deeper ones are refused by value_of
                 lines.extend(leaves_of_element(child, f"{path}{child.tag}/", "", depth + 1))
         else:

@@ -1,6 +1,7 @@
 """ImageSets/Main: the lists that say which images belong to which split, by the stems of their files."""
 
 import os
+import re
 from hashlib import blake2b
 from pathlib import Path
 
@@ -12,13 +13,19 @@ from hiveguard_pipeline.formats.text_lines import lines_of, open_file
 LISTS = {"train": "train", "val": "validation", "test": "test"}
 """<key>.txt holds the stems of this split; others (trainval.txt, aeroplane_train.txt) are passed over."""
 
+_MARKED = re.compile(rb"(\S+)[ \t]+(?:-1|0|1)\Z")
+"""A stem and whether the image shows a class (1), not (-1) or hardly (0), as in aeroplane_train.txt."""
+
 
 class ImageSets:
     """The lists in a folder, as sorted hashes: eight bytes an image, however long the names are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, annotations: Path) -> None:
+        """Read the lists of a folder. annotations: where the XML files lie that they name."""
         self._lists = {
-            split: _hashes(path) for key, split in LISTS.items() if (path := folder / f"{key}.txt").is_file()
+            split: _hashes(path, annotations)
+            for key, split in LISTS.items()
+            if (path := folder / f"{key}.txt").is_file()
         }
 
     def __bool__(self) -> bool:
@@ -41,10 +48,18 @@ class ImageSets:
         return found[0] if found else None
 
 
-def _hashes(path: Path) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+def _hashes(path: Path, annotations: Path) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
     with open_file(path) as stream:
-        stems = (line.strip() for _, line in lines_of(path, stream))
+        stems = (_stem(line.strip(), annotations) for _, line in lines_of(path, stream))
         return np.sort(np.fromiter((_hash(stem) for stem in stems if stem), dtype=np.uint64))
+
+
+def _stem(line: bytes, annotations: Path) -> bytes:
+    """The stem of a line: its first word, where a mark follows and there is no file of the whole name."""
+    marked = _MARKED.match(line)
+    if marked is None or (annotations / f"{os.fsdecode(line)}.xml").is_file():
+        return line
+    return marked[1]
 
 
 def _hash(stem: bytes) -> int:

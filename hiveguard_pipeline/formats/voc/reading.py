@@ -11,9 +11,17 @@ from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 from hiveguard_pipeline.formats.names import checked_name, files_below, relative_to_root
 from hiveguard_pipeline.formats.text_lines import Names
 from hiveguard_pipeline.formats.voc.boxes import box_of, number
-from hiveguard_pipeline.formats.voc.elements import by_tag, leaves_of_element, parsed, shown_path, value_of
+from hiveguard_pipeline.formats.voc.elements import (
+    SPACE,
+    by_tag,
+    leaves_of_element,
+    parsed,
+    shown_path,
+    value_of,
+)
 from hiveguard_pipeline.formats.voc.image_sets import ImageSets
 from hiveguard_pipeline.formats.voc.label_map import LABEL_MAP, mapped_names
+from hiveguard_pipeline.formats.voc.place import ANNOTATIONS, data_set
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -30,7 +38,7 @@ _IN_IMAGE = frozenset({"filename", "object"})
 def read(path: Path, options: Options) -> Reading:
     """Open what is at a path; every file is parsed once here, for the classes and so that none is bad."""
     folder = _Folder(path, options)
-    classes = mapped_names(folder.beside / LABEL_MAP, folder.class_names())
+    classes = mapped_names(folder.root / LABEL_MAP, folder.class_names())
     reading = Reading(Header(categories=[Category(name) for name in classes]), lambda: iter(()))
     positions = {name: place for place, name in enumerate(classes)}
 
@@ -49,15 +57,13 @@ class _Folder:
     def __init__(self, path: Path, options: Options) -> None:
         if not path.exists():
             raise BadInputError(f"{path}: there is no such file or folder")
-        self.root = path
+        self.root = path = data_set(path) or path
         self.single = not path.is_dir()
-        self.prefix = "" if self.single or not (path / "Annotations").is_dir() else "Annotations/"
+        self.prefix = "" if self.single or not (path / ANNOTATIONS).is_dir() else f"{ANNOTATIONS}/"
         self.origin = options.voc_origin
         self.rebase = options.rebase_paths
         self.rebased = False
-        # XML files may lie in Annotations/ itself, given as the path: its lists are beside it.
-        self.beside = path.parent if path.name == "Annotations" else path
-        self.sets = ImageSets(self.beside / "ImageSets" / "Main")
+        self.sets = ImageSets(path / "ImageSets" / "Main", path / self.prefix)
         self.by_folder = not self.single and not self.prefix and not self.sets
 
     def files(self) -> Iterator[str]:
@@ -65,7 +71,7 @@ class _Folder:
         if self.single:
             yield ""
             return
-        for relative in files_below(self.root / self.prefix, (".xml",)):
+        for relative in files_below(self.root / self.prefix, (".xml",), sure=(".xml",), inside=self.root):
             yield self.prefix + relative
 
     def class_names(self) -> set[str]:
@@ -130,9 +136,10 @@ class _Folder:
         if self.rebase is not None and path.startswith(self.rebase.rstrip("/") + "/"):
             self.rebased = True
             return relative_to_root(path, self.rebase, f"{shown}: path")[0]
-        name, was_absolute = relative_to_root(
-            root.findtext("filename") or stem, self.rebase, f"{shown}: filename"
-        )
+        said = root.findtext("filename") or stem
+        if "\n" in said:  # laid out on lines of its own
+            said = said.strip() or stem
+        name, was_absolute = relative_to_root(said, self.rebase, f"{shown}: filename")
         if was_absolute:
             self.rebased = True
         elif "/" not in name and "/" in stem:
@@ -196,7 +203,11 @@ def _plain_extra(thing: "Element") -> dict[str, Any] | None:
 
 
 def _class_name(thing: "Element", where: str) -> str:
-    name = thing.findtext("name")
+    """The class of an object, less the white space around it, unless the file says that it counts."""
+    element = thing.find("name")
+    name = "" if element is None else element.text or ""
+    if element is not None and element.get(SPACE) != "preserve":
+        name = name.strip()
     if not name:
         raise BadInputError(f"{where}: it has no name, so no class.")
     return name

@@ -14,7 +14,14 @@ from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Annotation, Header, Item
 from hiveguard_pipeline.formats.names import OutputFolder, distinct_names, under_root
 from hiveguard_pipeline.formats.voc.boxes import bndbox_of, rounded
-from hiveguard_pipeline.formats.voc.elements import Node, is_writable, leaves_of_nodes, nodes_of, rendered
+from hiveguard_pipeline.formats.voc.elements import (
+    KEEP_SPACE,
+    Node,
+    is_writable,
+    leaves_of_nodes,
+    nodes_of,
+    rendered,
+)
 from hiveguard_pipeline.formats.voc.image_sets import LISTS
 from hiveguard_pipeline.formats.voc.label_map import BACKGROUND, LABEL_MAP, label_map
 from hiveguard_pipeline.formats.voc.reading import FLAGS
@@ -121,7 +128,8 @@ class _Writer:
             return None
         self.used.add(annotation.category)
         extra = dict(annotation.extra)
-        nodes: list[Node] = [("name", self.names[annotation.category])]
+        name = self.names[annotation.category]
+        nodes: list[Node] = [("name" if name == name.strip() else f"name{KEEP_SPACE}", name)]
         for key, usual in _DEVKIT:
             extra.setdefault(key, usual)
             self._put(nodes, key, extra)

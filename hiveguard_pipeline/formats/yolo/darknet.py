@@ -34,7 +34,7 @@ def darknet(file: Path) -> Description:
     names = found_below(root, [""], said.get("names", "obj.names"))
     if names is None or not (root / names).is_file():
         raise BadInputError(f"{file}: names: there is no {said.get('names', 'obj.names')} below {root}.")
-    classes = [line for _, line in _lines(root / names)]
+    classes = _class_lines(root / names)
     extra = {key: value for key, value in said.items() if key not in _KEYS}
     return Description(root, file, class_names(classes, said.get("classes"), file), parts, extra=extra)
 
@@ -48,7 +48,19 @@ def classes_alone(file: Path) -> Description:
     else:
         below = (root / "images").is_dir() or (root / "labels").is_dir()
         parts = [Part("images" if below else "", None, False)]
-    return Description(root, file, [line for _, line in _lines(file)], parts)
+    return Description(root, file, _class_lines(file), parts)
+
+
+def _class_lines(file: Path) -> list[str]:
+    """A class a line. A blank one before the last would move all classes after it to other numbers."""
+    lines = _lines(file)
+    for place, (number, _) in enumerate(lines, 1):
+        if number != place:
+            raise BadInputError(
+                f"{file}, line {place}: a blank line among the classes, whose numbers are those of their "
+                "lines; name the class, or take the line away."
+            )
+    return [line for _, line in lines]
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:

@@ -145,7 +145,7 @@ def _without_data_folder(path: str) -> str:
 
 
 def _files(root: Path, below: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    for file in files_below(root / below, suffixes):
+    for file in files_below(root / below, suffixes, sure=(".txt",), inside=root):
         yield f"{below}/{file}" if below else file
 
 

@@ -6,11 +6,12 @@ the root of the data set, with forward slashes, and without one at the end.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.images.names import stem_of
-from hiveguard_pipeline.formats.names import is_inside
+from hiveguard_pipeline.formats.names import is_inside, leads_out, not_plain
 
 LARGEST_FILE = 16 << 20
 """Bytes of a label file; some 200,000 boxes in one image."""
@@ -69,19 +70,22 @@ class LabelFiles:
             # No waiting at a pipe. Only a link needs the slow look at where it leads.
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
             if not self._inside[folder] or (os.path.islink(path) and not is_inside(self.root, path)):
-                raise BadInputError(f"{path}: a link that leads out of {self.root}; it is not followed.")
+                raise leads_out(path, self.root)
             handle = os.open(path, flags)
         except FileNotFoundError:
+            if os.path.islink(path):
+                raise not_plain(path) from None
             return None
         except OSError as error:
             raise BadInputError(f"{path}: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise not_plain(path)
         with open(handle, "rb") as file:
             try:
                 data = file.read(LARGEST_FILE + 1)
             except OSError as error:
                 raise BadInputError(f"{path}: {error.strerror}") from None
-        if data is None:
-            raise BadInputError(f"{path}: no plain file")
         if len(data) > LARGEST_FILE:
             raise BadInputError(f"{path}: more than {LARGEST_FILE >> 20} MB for one image")
         return data

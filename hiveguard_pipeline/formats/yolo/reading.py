@@ -53,7 +53,8 @@ class _Reader:
                 if len(first) < NAMED:
                     first.append(image.path)
         if unknown:
-            raise sizes_unknown(f"{self.description.root}: ", unknown, first)
+            ignored = self.options.side_car_ignored
+            raise sizes_unknown(f"{self.description.root}: ", unknown, first, ignored)
         names.refuse_repeated(str(self.description.file))
 
     def _read(self, image: Image) -> Read | None:

@@ -181,8 +181,12 @@ def _within(value: float) -> float:
 
 
 def _outside(values: list[float], file: str, line: int) -> BadInputError:
-    wrong = next(value for value in values if not 0 <= value <= 1)
-    return BadInputError(
-        f"{file}, line {line}: {wrong:g} is no share of an image's side (0 to 1); where rounding made it, "
-        "read with --clip."
-    )
+    """The error for numbers of a box (4) or of points; --clip mends neither nan nor a side below 0."""
+    beyond = [value for value in values if not math.isfinite(value)]
+    if len(values) == 4:
+        beyond += [side for side in values[2:] if side < 0]
+    wrong = next(iter(beyond), None)
+    if wrong is None:
+        wrong = next(value for value in values if not 0 <= value <= 1)
+    advice = "correct the row" if beyond else "where rounding made it, read with --clip"
+    return BadInputError(f"{file}, line {line}: {wrong:g} is no share of an image's side (0 to 1); {advice}.")

@@ -139,13 +139,34 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
 
 def read_answer(text: str) -> Answer:
     """The answer of a JSON text. Raises BadInputError with the place in it and what is wrong there."""
+    return answer_of(_parsed(text))
+
+
+def read_given(text: str, part: str) -> Answer:
+    """An answer as it comes in, for a task type whose answers always have `part`; raises BadInputError.
+
+    Stricter than `read_answer`, which reads what is stored: a key that is there twice, an answer that does
+    not speak of `part`, and a box that covers nothing are refused.
+    """
+    answer = answer_of(_parsed(text, _refuse_doubled))
+    if getattr(answer, part) is None:
+        raise BadInputError(f'there is no {part}; an answer that marks nothing is {{"{part}":[]}}')
+    for box in answer.boxes or ():
+        left, top, right, bottom = box.edges
+        if left == right or top == bottom:
+            raise BadInputError(
+                f"the box {_shown(list(box.bbox))} of {_shown(box.label)} has no width or no height"
+            )
+    return answer.of_task(part)
+
+
+def _parsed(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     if text.count("[") + text.count("{") > DEEPEST and _is_too_deep(text):
         raise BadInputError(f"JSON nested more than {DEEPEST} levels")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"not JSON: {str(error)[:100]}") from None
-    return answer_of(value)
 
 
 def answer_of(value: Any) -> Answer:
@@ -270,6 +291,15 @@ _json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise BadInputError(f"the key {_shown(twice)} is there twice")
+    return found
 
 
 def _shown(value: Any) -> str:
