@@ -136,6 +136,11 @@ def test_spark_connect_reads_over_jdbc_with_the_password_of_its_own_file_and_sho
     assert PASSWORD not in done.stdout + done.stderr
 
 
+def _hear_interrupts() -> None:
+    """A process that a shell started in the background hands on that interrupts are to be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_takes_spark_with_it_and_leaves_no_result(
     how: signal.Signals, java: str, tmp_path: Path
@@ -144,7 +149,9 @@ def test_a_command_that_is_stopped_takes_spark_with_it_and_leaves_no_result(
     command = [HIVEGUARD, "recount", "--engine", "spark", "--master", "local[1]", "--lines"]
     command += ["--votes", votes, "--output", str(tmp_path / "out")]
     environment = clean_environment() | {"SPARK_LOCAL_IP": "127.0.0.1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts
+    ) as process:
         try:
             assert process.stderr is not None
             assert "Spark 4" in process.stderr.readline()
