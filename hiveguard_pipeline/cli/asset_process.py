@@ -5,7 +5,6 @@ Dagster Pipes says by environment variables that there is such an asset; without
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 _PARENT_SECONDS = 1.0
-_AGAIN_SECONDS = 0.1
 
 
 class AssetProcess:
@@ -52,21 +50,12 @@ def asset_process() -> Iterator[AssetProcess | None]:
 
 def end_on_signals(parent: int | None) -> None:
     """End in good order on SIGTERM, and when the parent process that is named here is no more."""
-    usual = sys.unraisablehook
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    def once_more(unraisable: "sys.UnraisableHookArgs") -> None:
-        """An interrupt that fell into a destructor or a weak reference's callback is swallowed there."""
-        if unraisable.exc_type is KeyboardInterrupt:
-            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        else:
-            usual(unraisable)
-
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)
-        sys.unraisablehook = once_more
     if parent is None:
         return
 
