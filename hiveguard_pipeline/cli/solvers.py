@@ -1,14 +1,12 @@
 """`hiveguard solvers`."""
 
-import getpass
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from hiveguard_pipeline.cli.retraction import named_actor, show_retraction
 from hiveguard_pipeline.cli.shared import (
     Command,
-    as_json,
     dataset_option,
     emit,
     fmt_option,
@@ -16,9 +14,11 @@ from hiveguard_pipeline.cli.shared import (
     required_dataset,
     say,
 )
-from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.store.datasets import get_dataset, list_datasets
 from hiveguard_pipeline.store.exclusions import list_exclusions
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.retraction import Effect
 
 COLUMNS = [
     "dataset",
@@ -76,9 +76,9 @@ def exclude(
     from hiveguard_pipeline.retraction import exclude as exclude_solvers
 
     done = exclude_solvers(
-        open_store(), dataset_name, solver, actor=_actor(actor), reason=reason, dry_run=dry_run
+        open_store(), dataset_name, solver, actor=named_actor(actor), reason=reason, dry_run=dry_run
     )
-    _show("excluded from", asdict(done), fmt)
+    _show("excluded from", done, fmt)
 
 
 @solvers.command()
@@ -90,34 +90,17 @@ def restore(
     from hiveguard_pipeline.retraction import restore as restore_solvers
 
     done = restore_solvers(
-        open_store(), dataset_name, solver, actor=_actor(actor), reason=reason, dry_run=dry_run
+        open_store(), dataset_name, solver, actor=named_actor(actor), reason=reason, dry_run=dry_run
     )
-    _show("restored to", asdict(done), fmt)
+    _show("restored to", done, fmt)
 
 
-def _actor(given: str | None) -> str:
-    if given is not None:
-        return given
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        raise BadInputError("this machine's user has no name: say who with --actor") from None
-
-
-def _show(done: str, effect: dict[str, Any], fmt: str) -> None:
-    """What an exclusion or restoration did: one object as JSON, a count a line otherwise."""
-    if fmt in ("json", "jsonl"):
-        click.echo(as_json(effect))
-    else:
-        counts = {name: effect[name] for name in ("votes", "items", "recounted")}
-        for part in ("labels", "finalized", "graduated"):
-            counts |= {f"{part}_{what}": count for what, count in effect[part].items()}
-        counts |= {f"{change['before']} -> {change['after']}": change["items"] for change in effect["states"]}
-        emit([{"what": what, "count": count} for what, count in counts.items()], ["what", "count"], fmt)
-    names = ", ".join(effect["solvers"])
-    would = "would be " if effect["dry_run"] else ""
-    ending = "; nothing was changed (--dry-run)" if effect["dry_run"] else ""
+def _show(done: str, effect: "Effect", fmt: str) -> None:
+    show_retraction(effect, fmt)
+    names = ", ".join(effect.solvers)
+    would = "would be " if effect.dry_run else ""
+    ending = "; nothing was changed (--dry-run)" if effect.dry_run else ""
     say(
-        f"{names} {would}{done} {effect['dataset']}: {effect['recounted']:,} of {effect['items']:,} items"
+        f"{names} {would}{done} {effect.dataset}: {effect.recounted:,} of {effect.items:,} items"
         f" counted again{ending}"
     )

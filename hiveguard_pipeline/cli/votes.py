@@ -8,6 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from hiveguard_pipeline.cli.retraction import named_actor, show_retraction
 from hiveguard_pipeline.cli.shared import emit, fmt_option, open_store, progress, required_dataset, say
 from hiveguard_pipeline.exports import FORMATS, export_votes
 from hiveguard_pipeline.exports.files import replacing
@@ -21,7 +22,7 @@ _QUARANTINE = ["quarantine_id", "import_id", "file_name", "line", "reason", "row
 
 @click.group()
 def votes() -> None:
-    """Import and export votes; show what was refused."""
+    """Import and export votes; show what was refused; take single ones back."""
 
 
 @votes.command("import")
@@ -86,3 +87,27 @@ def _quarantined(connection: sa.Connection, dataset_id: str) -> Iterator[dict[st
     )
     for row in rows.mappings():
         yield dict(row)
+
+
+@votes.command()
+@click.argument("vote_id", nargs=-1, required=True, type=click.IntRange(1), metavar="VOTE_ID...")
+@required_dataset
+@click.option("--reason", metavar="R", required=True, help="Why.")
+@click.option("--actor", metavar="A", help="Who does it; by default the user of this machine.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@fmt_option
+def withdraw(
+    vote_id: tuple[int, ...], dataset_name: str, reason: str, actor: str | None, dry_run: bool, fmt: str
+) -> None:
+    """Take single votes back, for good, and recount their items. The votes stay in the table."""
+    from hiveguard_pipeline.retraction import withdraw as withdraw_votes
+
+    who = named_actor(actor)
+    done = withdraw_votes(open_store(), dataset_name, vote_id, actor=who, reason=reason, dry_run=dry_run)
+    show_retraction(done, fmt)
+    would = "would be " if dry_run else ""
+    say(
+        f"{done.votes:,} of {len(set(vote_id)):,} votes {would}withdrawn from {dataset_name}:"
+        f" {done.recounted:,} of {done.items:,} items counted again"
+        + ("; nothing was changed (--dry-run)" if dry_run else "")
+    )

@@ -29,7 +29,7 @@ from hiveguard_pipeline.store.datasets import (
     now_text,
     progress_of,
 )
-from hiveguard_pipeline.store.exclusions import counted, newest_exclusion
+from hiveguard_pipeline.store.exclusions import counted, retractions
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 from hiveguard_pipeline.store.ledger import record_progress
 
@@ -146,9 +146,9 @@ def _refuse_other_times(
         raise BadInputError(
             f"{result.shown} was counted under other classes than {dataset.name} has now; run it again"
         )
-    if found.newest_exclusion not in (None, newest_exclusion(connection, dataset)):
+    if found.retractions not in (None, retractions(connection, dataset)):
         raise BadInputError(
-            f"solvers of {dataset.name} were excluded or restored since the recount read its votes;"
+            f"votes of {dataset.name} were excluded, restored or withdrawn since the recount read them;"
             " run it again"
         )
     progress = progress_of(connection, dataset)

@@ -17,7 +17,7 @@ from hiveguard_pipeline.recount.session import JDBC_JAR, Follow, Place, session,
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, current_policy, get_dataset, progress_of
-from hiveguard_pipeline.store.exclusions import counted, newest_exclusion
+from hiveguard_pipeline.store.exclusions import counted, retractions
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
 from hiveguard_pipeline.store.schema_versions import class_map_of
 
@@ -105,7 +105,7 @@ def _begin(request: Request, database: Database | None) -> tuple[Source, Stamp]:
             return Source(request.votes, dataset.name, schema_version=dataset.schema_version), stamp
         progress = progress_of(connection, dataset)
         horizon = safe_horizon(connection, progress.folded_through, request.wait_seconds)
-        excluded = newest_exclusion(connection, dataset)
+        retracted = retractions(connection, dataset)
         votes = connection.execute(
             sa.text(
                 "SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id"
@@ -116,7 +116,7 @@ def _begin(request: Request, database: Database | None) -> tuple[Source, Stamp]:
         ).scalar_one()
         position = progress.ledger_position
     source = Source(
-        database.address, dataset.name, horizon, position, int(votes), excluded, dataset.schema_version
+        database.address, dataset.name, horizon, position, int(votes), retracted, dataset.schema_version
     )
     return source, stamp
 

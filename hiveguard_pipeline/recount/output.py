@@ -50,9 +50,9 @@ class Source:
 
     horizon: every vote of the dataset up to this one was there to be read; of a file, its newest vote.
     ledger_position: where the dataset's ledger stood just before the votes were read. votes: how many
-    there are, where that is known beforehand. newest_exclusion: the newest row of the dataset's exclusions
-    then; None where the votes are those of a file. schema_version: under which classes answers were read;
-    None without a dataset.
+    there are, where that is known beforehand. retractions: how far the dataset's exclusions and
+    withdrawals had come then; None where the votes are those of a file. schema_version: under which classes
+    answers were read; None without a dataset.
     """
 
     shown: str
@@ -60,7 +60,7 @@ class Source:
     horizon: int | None = None
     ledger_position: int | None = None
     votes: int | None = None
-    newest_exclusion: int | None = None
+    retractions: int | None = None
     schema_version: int | None = None
 
 
@@ -81,7 +81,7 @@ class Manifest:
     run_id: str
     created_at: str
     hiveguard_version: str
-    newest_exclusion: int | None = None
+    retractions: int | None = None
     schema_version: int | None = None
 
     @classmethod
@@ -101,7 +101,7 @@ class Manifest:
             run_id=stamp.run_id,
             created_at=now_text(),
             hiveguard_version=__version__,
-            newest_exclusion=source.newest_exclusion,
+            retractions=source.retractions,
             schema_version=source.schema_version,
         )
 

@@ -109,7 +109,9 @@ def votes_of_database(spark: Any, database: Database, dataset: Dataset, horizon:
         " FROM votes v JOIN items i ON i.item_id = v.item_id"
         f" WHERE i.dataset_id = '{dataset.dataset_id}' AND i.gold_label IS NULL"
         f" AND v.vote_id <= {horizon} AND v.solver_id NOT IN"
-        f" (SELECT solver_id FROM active_exclusions WHERE dataset_id = '{dataset.dataset_id}')) AS votes"
+        f" (SELECT solver_id FROM active_exclusions WHERE dataset_id = '{dataset.dataset_id}')"
+        " AND v.vote_id NOT IN"
+        f" (SELECT vote_id FROM withdrawals WHERE dataset_id = '{dataset.dataset_id}')) AS votes"
     )
     connections = max(1, min(MOST_CONNECTIONS, -(-horizon // VOTES_A_CONNECTION)))
     options = {

@@ -10,19 +10,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.retraction.effect import (
-    Effect,
-    export_changes,
-    label_change,
-    note_standing,
-    state_changes,
-)
+from hiveguard_pipeline.retraction.effect import Effect
+from hiveguard_pipeline.retraction.recounted import make_their_votes, recount_votes
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text, progress_of
+from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
 from hiveguard_pipeline.store.exclusions import Exclusion, list_exclusions
-from hiveguard_pipeline.store.generations import gather_touched, recount_touched
-from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
+from hiveguard_pipeline.store.horizon import WAIT_SECONDS
 
 _NAMED_IN_ERROR = 5
 _LOOKED_UP = 5
@@ -56,7 +50,7 @@ def exclude(
             )
         _gather_votes(connection, dataset, named)
         exclusion_id = _write_rows(connection, dataset, named, actor, reason)
-        return _recount(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
+        return recount_votes(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
 
 
 def restore(
@@ -86,7 +80,7 @@ def restore(
         _gather_votes(connection, dataset, named)
         exclusion_id = _write_rows(connection, dataset, named, actor, reason)
         _undo(connection, dataset, [held[solver] for solver in named])
-        return _recount(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
+        return recount_votes(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
 
 
 def _named(solvers: Sequence[str], actor: str, reason: str) -> list[str]:
@@ -112,12 +106,9 @@ def _gather_votes(connection: sa.Connection, dataset: Dataset, solvers: list[str
     many, once, and nothing for each vote that comes in.
     """
     sqlite = connection.dialect.name == "sqlite"
-    for table, columns in (
-        ("named_solvers", "solver_id text PRIMARY KEY"),
-        ("their_votes", f"item_id {'TEXT' if sqlite else 'uuid'}, solver_id text, vote_id bigint"),
-    ):
-        connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
-        connection.execute(sa.text(f"CREATE TEMPORARY TABLE {table} ({columns})"))
+    make_their_votes(connection)
+    connection.execute(sa.text("DROP TABLE IF EXISTS named_solvers"))
+    connection.execute(sa.text("CREATE TEMPORARY TABLE named_solvers (solver_id text PRIMARY KEY)"))
     connection.execute(
         sa.text("INSERT INTO named_solvers (solver_id) VALUES (:solver)"),
         [{"solver": solver} for solver in solvers],
@@ -143,6 +134,7 @@ def _gather_votes(connection: sa.Connection, dataset: Dataset, solvers: list[str
         raise BadInputError(
             f"{_written(found)} {'has' if len(found) == 1 else 'have'} no vote in {dataset.name}"
         )
+    connection.execute(sa.text("DROP TABLE named_solvers"))
 
 
 def _write_rows(
@@ -181,45 +173,3 @@ def _undo(connection: sa.Connection, dataset: Dataset, held: list[Exclusion]) ->
         .values(undone_by=newest),
         [{"undone": exclusion.exclusion_id} for exclusion in held],
     )
-
-
-def _recount(
-    connection: sa.Connection,
-    dataset: Dataset,
-    solvers: list[str],
-    run_id: str,
-    dry_run: bool,
-    wait_seconds: float,
-) -> Effect:
-    horizon = safe_horizon(connection, progress_of(connection, dataset).folded_through, wait_seconds)
-    chosen = "SELECT item_id, min(vote_id) AS vote_id FROM their_votes GROUP BY item_id"
-    gather_touched(connection, dataset, chosen, {}, horizon)
-    note_standing(connection)
-    counts = connection.execute(
-        sa.text(
-            "SELECT (SELECT count(*) FROM their_votes) AS votes,"
-            " (SELECT count(DISTINCT item_id) FROM their_votes) AS items,"
-            " (SELECT coalesce(sum(anew), 0) FROM touched) AS recounted"
-        )
-    ).one()
-    recount_touched(connection, dataset, run_id)
-    finalized, graduated = export_changes(connection)
-    effect = Effect(
-        dataset=dataset.name,
-        solvers=tuple(solvers),
-        dry_run=dry_run,
-        votes=int(counts.votes),
-        items=int(counts.items),
-        recounted=int(counts.recounted),
-        labels=label_change(connection),
-        states=state_changes(connection),
-        finalized=finalized,
-        graduated=graduated,
-    )
-    for table in ("named_solvers", "their_votes", "stood_before"):
-        connection.execute(sa.text(f"DROP TABLE {table}"))
-    if dry_run:
-        transaction = connection.get_transaction()
-        assert transaction is not None
-        transaction.rollback()
-    return effect

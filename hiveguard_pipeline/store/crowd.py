@@ -22,7 +22,10 @@ ITEMS_AT_ONCE = 100_000
 NO_DURATION = -1
 
 NOT_EXCLUDED = "v.solver_id NOT IN (SELECT solver_id FROM active_exclusions WHERE dataset_id = :dataset)"
-"""SQL: vote v counts, its solver is not excluded from :dataset."""
+"""SQL: the solver of vote v is not excluded from :dataset."""
+
+NOT_WITHDRAWN = "v.vote_id NOT IN (SELECT vote_id FROM withdrawals WHERE dataset_id = :dataset)"
+"""SQL: vote v of :dataset was not taken back."""
 
 
 @dataclass(slots=True)
@@ -117,7 +120,8 @@ def _windows(
         f" (SELECT item_id, row_number() OVER (ORDER BY item_id) - 1 AS n {chosen}) i"
         f" {joined} v.item_id = i.item_id"
         + (" AND v.vote_id <= :horizon" if horizon is not None else "")
-        + ("" if excluded else f" WHERE {NOT_EXCLUDED}")
+        + f" WHERE {NOT_WITHDRAWN}"
+        + ("" if excluded else f" AND {NOT_EXCLUDED}")
         + " ORDER BY i.n, v.vote_id"
     )
     class_map = class_map_of(connection, dataset)

@@ -1,11 +1,13 @@
-"""Which solvers' votes do not count: the exclusions of a dataset, and how queries leave those votes out."""
+"""Which votes do not count: those of excluded solvers and single ones that were taken back (withdrawals), and
+how queries leave them out.
+"""
 
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from hiveguard_pipeline.store import tables as t
-from hiveguard_pipeline.store.crowd import NOT_EXCLUDED
+from hiveguard_pipeline.store.crowd import NOT_EXCLUDED, NOT_WITHDRAWN
 from hiveguard_pipeline.store.datasets import Dataset
 
 
@@ -27,21 +29,30 @@ class Exclusion:
 def counted(connection: sa.Connection, dataset: Dataset) -> str:
     """SQL to add to a condition on votes v: that they count. Its parameter is :dataset.
 
-    Empty where no solver is excluded, so that the common case pays for one look at a small table.
+    Empty where every vote counts, so that the common case pays for one look at two small tables.
     """
-    return f" AND {NOT_EXCLUDED}" if newest_exclusion(connection, dataset, active=True) else ""
+    found = connection.execute(
+        sa.text(
+            "SELECT EXISTS (SELECT 1 FROM active_exclusions WHERE dataset_id = :dataset) AS solvers,"
+            " EXISTS (SELECT 1 FROM withdrawals WHERE dataset_id = :dataset) AS votes"
+        ),
+        {"dataset": dataset.dataset_id},
+    ).one()
+    return (f" AND {NOT_EXCLUDED}" if found.solvers else "") + (
+        f" AND {NOT_WITHDRAWN}" if found.votes else ""
+    )
 
 
-def newest_exclusion(connection: sa.Connection, dataset: Dataset, *, active: bool = False) -> int:
-    """The newest row of a dataset's exclusions and restorations, 0 without any.
+def retractions(connection: sa.Connection, dataset: Dataset) -> int:
+    """A number that grows with every exclusion, restoration and withdrawal in a dataset; 0 before the first.
 
-    active: the newest exclusion that holds. While the number stays, so do the votes that count.
+    While it stays, so do the votes that count.
     """
     return int(
         connection.execute(
             sa.text(
-                "SELECT coalesce(max(exclusion_id), 0)"
-                f" FROM {'active_exclusions' if active else 'exclusions'} WHERE dataset_id = :dataset"
+                "SELECT (SELECT coalesce(max(exclusion_id), 0) FROM exclusions WHERE dataset_id = :dataset)"
+                " + (SELECT count(*) FROM withdrawals WHERE dataset_id = :dataset)"
             ),
             {"dataset": dataset.dataset_id},
         ).scalar_one()

@@ -1,6 +1,7 @@
 """The views: what people and checks read, each after those that it reads.
 
-The solvers whose votes do not count, each vote with its batch, each item with its state, the usable labels,
+The solvers whose votes do not count, each vote with its batch (excluded: its solver's votes, or this one, do
+not count), each item with its state, the usable labels,
 the revisions of each label with who gave them and why, and the votes of each dataset (received = applied +
 unprocessed + quarantined + excluded, the applied from the labels and the others from the votes: two sources
 that must agree).
@@ -25,7 +26,7 @@ VIEWS = {
             SELECT w.vote_id, w.item_id, w.solver_id, w.answer, w.duration_ms, w.created_at, EXISTS (
                 SELECT 1 FROM active_exclusions e JOIN items i ON i.dataset_id = e.dataset_id
                 WHERE i.item_id = w.item_id AND e.solver_id = w.solver_id
-            ) AS excluded
+            ) OR EXISTS (SELECT 1 FROM withdrawals x WHERE x.vote_id = w.vote_id) AS excluded
             FROM votes w
         ) v LEFT JOIN labels l ON l.item_id = v.item_id
     """,
@@ -73,15 +74,18 @@ VIEWS = {
                 WHERE i.dataset_id = d.dataset_id AND v.vote_id > coalesce(l.applied_through, 0)
                   AND NOT EXISTS (SELECT 1 FROM active_exclusions e
                                   WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id)
+                  AND NOT EXISTS (SELECT 1 FROM withdrawals x WHERE x.vote_id = v.vote_id)
                ) AS unprocessed,
                (SELECT count(*) FROM quarantined_votes q WHERE q.dataset_id = d.dataset_id) AS quarantined,
-               CASE WHEN EXISTS (SELECT 1 FROM active_exclusions a WHERE a.dataset_id = d.dataset_id) THEN
+               CASE WHEN EXISTS (SELECT 1 FROM active_exclusions a WHERE a.dataset_id = d.dataset_id)
+                      OR EXISTS (SELECT 1 FROM withdrawals x WHERE x.dataset_id = d.dataset_id) THEN
                    (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
                     WHERE i.dataset_id = d.dataset_id)
                    - (SELECT count(*) FROM votes v JOIN items i ON i.item_id = v.item_id
                       WHERE i.dataset_id = d.dataset_id
                         AND NOT EXISTS (SELECT 1 FROM active_exclusions e
-                                        WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id))
+                                        WHERE e.dataset_id = d.dataset_id AND e.solver_id = v.solver_id)
+                        AND NOT EXISTS (SELECT 1 FROM withdrawals x WHERE x.vote_id = v.vote_id))
                ELSE 0 END AS excluded
         FROM datasets d
     """,

@@ -60,3 +60,16 @@ def test_several_solvers_go_in_one_transaction_or_none_does(crowd: Terminal) -> 
     assert "bob is not excluded" in crowd.refused("solvers", "restore", "bob", *on)
     crowd("solvers", "exclude", "bob", "--dataset", "animals", code=2)
     crowd("verify")
+
+
+def test_single_votes_are_withdrawn_by_their_ids(crowd: Terminal) -> None:
+    votes = crowd("votes", "export", "--dataset", "animals", "--fmt", "jsonl").stdout.splitlines()
+    of_bot = [str(vote["vote_id"]) for vote in map(json.loads, votes) if vote["solver_id"] == "bot"]
+    why = ("--dataset", "animals", "--reason", "asked for it")
+    assert "nothing was changed" in crowd("votes", "withdraw", of_bot[0], *why, "--dry-run").stderr
+    done = json.loads(crowd("votes", "withdraw", *of_bot, *why, "--fmt", "json").stdout)
+    assert (done["votes"], done["recounted"], done["solvers"]) == (3, 3, ["bot"])
+    shown = crowd.rows("datasets", "show", "animals")[0]
+    assert (shown["votes_received"], shown["votes_applied"], shown["votes_excluded"]) == (12, 9, 3)
+    crowd("verify")
+    assert "animals has no vote 999" in crowd.refused("votes", "withdraw", "999", *why)

@@ -28,6 +28,7 @@ class Counted:
     votes: list[tuple[int, str, int]] = field(default_factory=list)
     """vote_id, solver, answer."""
     excluded: set[str] = field(default_factory=set)
+    withdrawn: set[int] = field(default_factory=set)
     standing: list[Given] = field(default_factory=list)
     """The decisions that are not undone."""
     generation: int = 1
@@ -44,7 +45,7 @@ class Counted:
         return [
             oracle.Vote(vote_id, answer)
             for vote_id, solver, answer in self.votes
-            if solver not in self.excluded
+            if solver not in self.excluded and vote_id not in self.withdrawn
         ]
 
     def policy_changed(self, policy: Policy) -> None:
@@ -64,6 +65,15 @@ class Counted:
         """`solvers` count otherwise now: `excluded` are those that do not."""
         theirs = [vote_id for vote_id, solver, _ in self.votes if solver in solvers]
         self.excluded = set(excluded)
+        self._recount(theirs)
+
+    def withdraw(self, vote_ids: set[int]) -> None:
+        """These votes count no longer; those that did not count change nothing."""
+        theirs = [vote.vote_id for vote in self.counting() if vote.vote_id in vote_ids]
+        self.withdrawn |= vote_ids
+        self._recount(theirs)
+
+    def _recount(self, theirs: list[int]) -> None:
         taken = [row.last_vote_id or 0 for row in self.item.rows]
         if theirs and min(theirs) <= max(self.item.applied_through, self.opened_through, *taken):
             self.begin()

@@ -29,13 +29,13 @@ def _played(url: str, examples: int, steps: int) -> Counter[str]:
 @pytest.mark.parametrize("examples", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_labels_are_those_of_the_plain_reading_and_the_ledger_replays(tmp_path: Path, examples: int) -> None:
     done = _played(f"sqlite:///{tmp_path / 'hiveguard.db'}", examples, 40)
-    assert {"exclude", "restore", "correct"} <= set(done), done
+    assert {"exclude", "restore", "withdraw", "correct"} <= set(done), done
 
 
 @pytest.mark.parametrize("examples", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_so_on_postgres(new_postgres: Callable[..., str], examples: int) -> None:
     done = _played(new_postgres(), examples, 40)
-    assert {"exclude", "restore"} <= set(done), done
+    assert {"exclude", "restore", "withdraw"} <= set(done), done
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.audit import verify
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.retraction import Effect, exclude, restore
+from hiveguard_pipeline.retraction import Effect, exclude, restore, withdraw
 from hiveguard_pipeline.review import correct, decide, undo
 from hiveguard_pipeline.rules.policy import ONE, Policy
 from hiveguard_pipeline.store import tables as t
@@ -66,7 +66,14 @@ def contents(database: Database) -> list[Any]:
 
 
 class World:
-    kinds = ("votes",) * 3 + ("run",) * 2 + ("retract",) * 4 + ("review",) * 4 + ("policy", "gold")
+    kinds = (
+        ("votes",) * 3
+        + ("run",) * 2
+        + ("retract",) * 4
+        + ("withdraw",)
+        + ("review",) * 4
+        + ("policy", "gold")
+    )
 
     def __init__(
         self,
@@ -170,6 +177,20 @@ class World:
         for item in self.items.values():
             item.retract(set(chosen), self.excluded)
         self.done.append("restore" if back else "exclude")
+
+    def _withdraw(self) -> None:
+        there = [vote_id for item in self.items.values() for vote_id, _, _ in item.votes]
+        if not there:
+            return
+        chosen = self.random.sample(there, min(len(there), self.random.randint(1, 3)))
+        before = contents(self.database)
+        tried = withdraw(self.database, self.dataset.name, chosen, dry_run=True, **WHO)
+        assert contents(self.database) == before
+        done = withdraw(self.database, self.dataset.name, chosen, **WHO)
+        assert _counts(done) == _counts(tried)
+        for item in self.items.values():
+            item.withdraw(set(chosen) & {vote_id for vote_id, _, _ in item.votes})
+        self.done.append("withdraw")
 
     def _review(self) -> None:
         name = self.random.choice(self.names)
