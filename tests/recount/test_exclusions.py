@@ -80,7 +80,7 @@ def test_a_recount_that_read_other_votes_is_refused(
     votes = exported(database, tmp_path / "votes.parquet")
     recount(database, tmp_path / "database")
     restore(database, "animals", excluded[:3], **WHO)
-    with pytest.raises(BadInputError, match="excluded or restored since"):
+    with pytest.raises(BadInputError, match="excluded, restored or withdrawn since"):
         write_result(database, "animals", str(tmp_path / "database"), "r")
     recount(database, tmp_path / "file", votes=votes)
     with pytest.raises(BadInputError, match="recount of other votes"):

@@ -13,6 +13,7 @@ from hiveguard_pipeline.store.exclusions import list_exclusions
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.store.status import vote_counts
+from tests.retraction.test_votes import vote_ids
 from tests.retraction.world import WHO, contents, new_dataset, put
 from tests.store.voting import add_items, labels_of
 
@@ -108,11 +109,12 @@ def test_a_vote_that_is_not_committed_yet_counts_later(new_postgres: Callable[..
     assert labels_of(database, dataset)["a"][:2] == ("x", 1_000_000)
 
 
-@pytest.mark.parametrize("act", ["exclude", "restore"])
+@pytest.mark.parametrize("act", ["exclude", "restore", "withdraw"])
 def test_an_error_half_way_leaves_nothing(
     database: object, act: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hiveguard_pipeline.retraction import solvers
+    from hiveguard_pipeline import retraction
+    from hiveguard_pipeline.retraction import recounted
     from hiveguard_pipeline.store.database import Database
 
     assert isinstance(database, Database)
@@ -127,7 +129,8 @@ def test_an_error_half_way_leaves_nothing(
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solvers, "export_changes", broken)
+    monkeypatch.setattr(recounted, "export_changes", broken)
+    chosen = vote_ids(database, dataset)[1:2] if act == "withdraw" else ["s1"]
     with pytest.raises(KeyboardInterrupt):
-        getattr(solvers, act)(database, dataset.name, ["s1"], **WHO)
+        getattr(retraction, act)(database, dataset.name, chosen, **WHO)
     assert contents(database) == before
