@@ -19,6 +19,7 @@ from hiveguard_pipeline.store.bulk import append, read_columns
 from hiveguard_pipeline.store.class_map import ClassMap
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
+from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.store.schema_versions import class_map_of
 
 
@@ -86,6 +87,23 @@ def _changed(database: Database, dataset_name: str, change: Change, actor: str, 
         else:
             _nothing_to_look_at(connection, dataset, version)
             labels = gold = 0
+        record_event(
+            connection,
+            dataset.dataset_id,
+            Act(
+                actor,
+                "classes.change",
+                f"dataset {dataset.name}",
+                reason,
+                before={"classes": list(dataset.classes) if dataset.classes is not None else None},
+                after={
+                    "version": version,
+                    "change": plan.change,
+                    "classes": list(plan.names) if plan.names is not None else None,
+                    "class_map": dict(plan.class_map),
+                },
+            ),
+        )
     return ClassChange(dataset.name, version, plan.change, plan.names, plan.class_map, labels, gold)
 
 

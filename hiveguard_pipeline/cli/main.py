@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": ("convert", "Convert annotations between training formats."),
     "explain": ("audit", "Every vote and batch that made a label."),
     "verify": ("audit", "Replay the ledger: re-derive every label from its votes."),
+    "audit": ("audit_events", "Who did what, when and why: list, export and verify the events."),
     "recount": ("recount", "Recount all votes from the first one on, here or on Spark."),
     "demo": ("demo", "A simulated crowd, end to end."),
 }

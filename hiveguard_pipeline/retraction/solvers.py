@@ -15,6 +15,7 @@ from hiveguard_pipeline.retraction.recounted import make_their_votes, recount_vo
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
+from hiveguard_pipeline.store.events import Act, record_events
 from hiveguard_pipeline.store.exclusions import Exclusion, list_exclusions
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS
 
@@ -50,6 +51,7 @@ def exclude(
             )
         _gather_votes(connection, dataset, named)
         exclusion_id = _write_rows(connection, dataset, named, actor, reason)
+        _record(connection, dataset, "exclude", named, actor, reason)
         return recount_votes(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
 
 
@@ -80,6 +82,7 @@ def restore(
         _gather_votes(connection, dataset, named)
         exclusion_id = _write_rows(connection, dataset, named, actor, reason)
         _undo(connection, dataset, [held[solver] for solver in named])
+        _record(connection, dataset, "restore", named, actor, reason)
         return recount_votes(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
 
 
@@ -157,6 +160,26 @@ def _write_rows(
         t.exclusions.c.dataset_id == dataset.dataset_id
     )
     return int(connection.execute(newest).scalar_one())
+
+
+def _record(
+    connection: sa.Connection, dataset: Dataset, act: str, solvers: list[str], actor: str, reason: str
+) -> None:
+    """An event a solver, which names the row that was written just now."""
+    rows = connection.execute(
+        sa.select(t.exclusions.c.solver_id, sa.func.max(t.exclusions.c.exclusion_id).label("newest"))
+        .where(t.exclusions.c.dataset_id == dataset.dataset_id)
+        .group_by(t.exclusions.c.solver_id)
+    )
+    newest = {row.solver_id: row.newest for row in rows}
+    record_events(
+        connection,
+        dataset.dataset_id,
+        [
+            Act(actor, f"solver.{act}", f"solver {solver}", reason, after={"exclusion_id": newest[solver]})
+            for solver in solvers
+        ],
+    )
 
 
 def _undo(connection: sa.Connection, dataset: Dataset, held: list[Exclusion]) -> None:

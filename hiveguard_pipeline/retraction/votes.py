@@ -16,6 +16,7 @@ from hiveguard_pipeline.retraction.recounted import make_their_votes, recount_vo
 from hiveguard_pipeline.store.crowd import NOT_EXCLUDED, NOT_WITHDRAWN
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
+from hiveguard_pipeline.store.events import Act, record_events
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS
 
 _NAMED_IN_ERROR = 5
@@ -87,6 +88,12 @@ def _withdraw(
         ),
         of_dataset,
     )
+    taken = [
+        int(vote)
+        for vote in connection.execute(
+            sa.text(f"SELECT v.vote_id FROM named_votes v WHERE {NOT_WITHDRAWN} ORDER BY 1"), of_dataset
+        ).scalars()
+    ]
     connection.execute(
         sa.text(
             "INSERT INTO withdrawals (vote_id, dataset_id, item_id, reason, actor, created_at)"
@@ -96,6 +103,11 @@ def _withdraw(
         of_dataset | {"reason": reason, "actor": actor, "moment": now_text()},
     )
     connection.execute(sa.text("DROP TABLE named_votes"))
+    record_events(
+        connection,
+        dataset.dataset_id,
+        [Act(actor, "vote.withdraw", f"vote {vote}", reason, after={"vote_id": vote}) for vote in taken],
+    )
     solvers = connection.execute(sa.text("SELECT DISTINCT solver_id FROM their_votes ORDER BY 1"))
     return recount_votes(
         connection,

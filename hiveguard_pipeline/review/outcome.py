@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, now_text
+from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.status import ItemStatus
 
@@ -94,6 +95,24 @@ def write_decision(
         .values(ledger_position=int(row[0]))
     )
     waiting = _release(connection, dataset, found, outcome)
+    record_event(
+        connection,
+        dataset.dataset_id,
+        Act(
+            reviewer,
+            f"review.{decision}",
+            f"item {found.item_id}",
+            reason,
+            before={"label": found.label, "confidence": found.confidence, "state": found.state},
+            after={
+                "review_id": review_id,
+                "label": outcome.label,
+                "confidence": outcome.confidence,
+                "state": outcome.state,
+            }
+            | ({} if undoes is None else {"undoes": undoes}),
+        ),
+    )
     return Decision(
         review_id,
         found.item_id,

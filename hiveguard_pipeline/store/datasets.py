@@ -12,6 +12,7 @@ from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.structured.tasks import MODALITY_OF, check_task, is_structured
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.events import Act, record_event
 
 MODALITIES = ("image", "text", "audio")
 TASK_TYPES = {"image": "image_classification", "text": "text_classification", "audio": "audio_classification"}
@@ -133,7 +134,25 @@ def create_dataset(
                 schema_version=1,
             )
         )
-        _record_policy(connection, dataset, policy, actor, reason)
+        policy_id = _record_policy(connection, dataset, policy, actor, reason)
+        record_event(
+            connection,
+            dataset.dataset_id,
+            Act(
+                actor,
+                "dataset.create",
+                f"dataset {name}",
+                reason,
+                after={
+                    "task_type": dataset.task_type,
+                    "modality": modality,
+                    "classes": list(classes) if classes is not None else None,
+                    "version": 1,
+                    "policy_id": policy_id,
+                    "policy": policy.settings(whole=True),
+                },
+            ),
+        )
     return dataset
 
 
@@ -219,7 +238,19 @@ def set_policy(
                 f" structured ({dataset.task_type})"
             )
         if policy != before:
-            _record_policy(connection, dataset, policy, actor, reason)
+            policy_id = _record_policy(connection, dataset, policy, actor, reason)
+            record_event(
+                connection,
+                dataset.dataset_id,
+                Act(
+                    actor,
+                    "policy.set",
+                    f"dataset {name}",
+                    reason,
+                    before=dict(before.settings(whole=True)),
+                    after={"policy_id": policy_id, "policy": policy.settings(whole=True)},
+                ),
+            )
         return current_policy(connection, dataset)
 
 
@@ -233,8 +264,8 @@ def progress_of(connection: sa.Connection, dataset: Dataset) -> Progress:
 
 def _record_policy(
     connection: sa.Connection, dataset: Dataset, policy: Policy, actor: str, reason: str
-) -> None:
-    connection.execute(
+) -> int:
+    key = connection.execute(
         t.policies.insert().values(
             dataset_id=dataset.dataset_id,
             actor=actor,
@@ -242,7 +273,9 @@ def _record_policy(
             created_at=now_text(),
             **{field.name: getattr(policy, field.name) for field in fields(Policy)},
         )
-    )
+    ).inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def _dataset(row: sa.Row[tuple[object, ...]]) -> Dataset:

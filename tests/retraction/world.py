@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hiveguard_pipeline.audit import verify
+from hiveguard_pipeline.audit import verify, verify_events
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.retraction import Effect, exclude, restore, withdraw
 from hiveguard_pipeline.review import correct, decide, undo
@@ -219,6 +219,7 @@ class World:
     def check(self) -> None:
         """The ledger replays, every vote is accounted for, and labels are those of the plain reading."""
         assert verify(self.database, self.dataset.name).findings == []
+        assert verify_events(self.database, self.dataset.name).findings == []
         with self.database.read() as connection:
             counts = vote_counts(connection, self.dataset)
             rows = connection.execute(
