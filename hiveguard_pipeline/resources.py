@@ -11,7 +11,7 @@ import dagster as dg
 
 from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.schema import open_database
+from hiveguard_pipeline.store.schema import bring_to_revision
 
 REVISION_SECONDS = 60.0
 
@@ -27,16 +27,17 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def open(self) -> Database:
         """The database at its newest revision; raises HiveGuardError with what to do.
 
-        A sensor opens it at every tick: a revision that was looked at a minute ago is not looked at again,
-        and what SQLAlchemy has learnt of the database and its statements is kept.
+        A sensor opens it at every tick: a revision that was looked at a minute ago is not looked at again.
+        The database stays the same one, with its connection for looks and with what SQLAlchemy has learnt of
+        the statements.
         """
         given = {**os.environ, "HIVEGUARD_DATABASE_URL": os.environ.get(self.url_variable, "")}
         url = Settings.from_environment(given).database_url
         now = time.monotonic()
-        if url in _opened and now - _opened[url][1] < REVISION_SECONDS:
-            return _opened[url][0]
-        database = open_database(url)
-        _opened[url] = database, now
+        database, looked_at = _opened.get(url) or (Database(url), None)
+        if looked_at is None or now - looked_at >= REVISION_SECONDS:
+            bring_to_revision(database)
+            _opened[url] = database, now
         return database
 
 

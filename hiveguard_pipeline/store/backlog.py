@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 import sqlalchemy as sa
 
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import Dataset, current_policy, list_datasets, progress_of
+from hiveguard_pipeline.store.due import due_among
 from hiveguard_pipeline.store.horizon import Candidate, candidate, safe_horizon, still_open
+from hiveguard_pipeline.store.overview import Overview, overview
 from hiveguard_pipeline.store.work import would_write
 
 VOTES_AT_ONCE = 50_000
@@ -71,62 +72,50 @@ class Look:
 def look(database: Database, before: Position) -> Look:
     """Look at the votes that came since a position. Writes nothing."""
     with database.look() as connection:
-        datasets = {dataset.dataset_id: dataset for dataset in list_datasets(connection)}
-        progress = {dataset.name: progress_of(connection, dataset) for dataset in datasets.values()}
-        policies = {
-            dataset.name: current_policy(connection, dataset).policy_id for dataset in datasets.values()
-        }
-        schemas = {dataset.name: dataset.schema_version for dataset in datasets.values()}
+        datasets = _datasets(connection)
         start = before.checked_through
         if start is None:
-            start = min((entry.folded_through for entry in progress.values()), default=0)
+            start = min((one.progress.folded_through for one in datasets.values()), default=0)
         horizon, pending = _horizon(connection, start, before)
         after = Position(
             checked_through=start,
             due={
                 name: through
                 for name, through in before.due.items()
-                if name in progress
-                and (
-                    progress[name].folded_through < through
-                    or progress[name].policy_id != policies[name]
-                    or progress[name].schema_version != schemas[name]
-                )
+                if name in datasets
+                and (datasets[name].progress.folded_through < through or datasets[name].has_new_rules)
             },
-            policies={name: key for name, key in before.policies.items() if name in progress},
-            schemas={name: key for name, key in before.schemas.items() if name in progress},
+            policies={name: key for name, key in before.policies.items() if name in datasets},
+            schemas={name: key for name, key in before.schemas.items() if name in datasets},
             pending_vote_id=pending.vote_id,
             pending_writers=sorted(pending.writers),
         )
-        _look_at_released(connection, datasets, horizon, after)
-        for dataset in datasets.values():
-            key = policies[dataset.name]
-            version = dataset.schema_version
-            reached = progress[dataset.name]
-            changed = (reached.policy_id not in (None, key) and after.policies.get(dataset.name) != key) or (
-                reached.schema_version != version and after.schemas.get(dataset.name) != version
-            )
-            if changed and dataset.name not in after.due:
-                if would_write(connection, dataset, None, horizon):
-                    after.due[dataset.name] = horizon
-                after.policies[dataset.name], after.schemas[dataset.name] = key, version
+        released = [one for name, one in datasets.items() if one.released and name not in after.due]
+        if released:
+            after.due |= dict.fromkeys(due_among(connection, released, horizon, horizon), horizon)
+        _look_under_new_rules(connection, datasets, horizon, after)
         newest: dict[str, int] = {}
         for _ in range(WINDOWS_A_LOOK):
             if start >= horizon:
                 break
             end = min(start + VOTES_AT_ONCE, horizon)
-            for dataset_id, vote_id in _touched(connection, start, end):
-                dataset = datasets[dataset_id]
-                newest[dataset.name] = vote_id
-                since = max(start, progress[dataset.name].folded_through)
-                if (
-                    dataset.name not in after.due
-                    and since < end
-                    and would_write(connection, dataset, since, end)
-                ):
-                    after.due[dataset.name] = vote_id
+            touched = _touched(connection, start, end)
+            if not touched.keys() <= datasets.keys():  # one was created while this look was under way
+                datasets = _datasets(connection)
+            newest |= touched
+            asked = [
+                datasets[name]
+                for name in touched
+                if name not in after.due and datasets[name].progress.folded_through < end
+            ]
+            if asked:
+                after.due |= {name: touched[name] for name in due_among(connection, asked, start, end)}
             start = after.checked_through = end
-    return Look(sorted(dataset.name for dataset in datasets.values()), after, newest)
+    return Look(list(datasets), after, newest)
+
+
+def _datasets(connection: sa.Connection) -> dict[str, Overview]:
+    return {one.dataset.name: one for one in overview(connection)}
 
 
 def _horizon(connection: sa.Connection, start: int, before: Position) -> tuple[int, Candidate]:
@@ -143,23 +132,30 @@ def _horizon(connection: sa.Connection, start: int, before: Position) -> tuple[i
     return start, found if found.vote_id > start else Candidate(0, frozenset())
 
 
-def _look_at_released(
-    connection: sa.Connection, datasets: dict[str, Dataset], horizon: int, after: Position
+def _look_under_new_rules(
+    connection: sa.Connection, datasets: dict[str, Overview], horizon: int, after: Position
 ) -> None:
-    """Datasets in which a review released waiting votes."""
-    for dataset_id in connection.execute(sa.text("SELECT DISTINCT dataset_id FROM recheck_items")).scalars():
-        dataset = datasets[str(dataset_id)]
-        if dataset.name not in after.due and would_write(connection, dataset, horizon, horizon):
-            after.due[dataset.name] = horizon
+    """Look once at the whole pool of each dataset whose policy or classes no run has looked under yet."""
+    for name, one in datasets.items():
+        version = one.dataset.schema_version
+        changed = (
+            one.progress.policy_id not in (None, one.policy_id) and after.policies.get(name) != one.policy_id
+        ) or (one.progress.schema_version != version and after.schemas.get(name) != version)
+        if changed and name not in after.due:
+            if would_write(connection, one.dataset, None, horizon):
+                after.due[name] = horizon
+            after.policies[name], after.schemas[name] = one.policy_id, version
 
 
-def _touched(connection: sa.Connection, start: int, end: int) -> list[tuple[str, int]]:
-    """The datasets that got votes in (start, end], each with the newest of them."""
+def _touched(connection: sa.Connection, start: int, end: int) -> dict[str, int]:
+    """The datasets that got votes in (start, end], by name, each with the newest of them."""
     rows = connection.execute(
         sa.text(
-            "SELECT i.dataset_id, max(v.vote_id) FROM votes v JOIN items i ON i.item_id = v.item_id"
-            " WHERE v.vote_id > :start AND v.vote_id <= :end GROUP BY i.dataset_id"
+            "SELECT d.name, got.newest FROM (SELECT i.dataset_id, max(v.vote_id) AS newest"
+            " FROM votes v JOIN items i ON i.item_id = v.item_id"
+            " WHERE v.vote_id > :start AND v.vote_id <= :end GROUP BY i.dataset_id) got"
+            " JOIN datasets d ON d.dataset_id = got.dataset_id"
         ),
         {"start": start, "end": end},
     )
-    return [(str(dataset_id), int(newest)) for dataset_id, newest in rows]
+    return {str(name): int(newest) for name, newest in rows}

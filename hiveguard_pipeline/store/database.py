@@ -5,6 +5,7 @@ that writers queue instead of failing half way; on PostgreSQL it is READ COMMITT
 A read sees one moment of the database.
 """
 
+import os
 import re
 import sqlite3
 import time
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from hiveguard_pipeline.errors import BadInputError, StoreUnavailableError
 
@@ -23,6 +24,15 @@ BUSY_SECONDS = 300
 """How long a writer of SQLite waits for another one."""
 
 CONNECT_SECONDS = 10
+
+KEPT_SECONDS = 300
+"""How long a connection is kept for looks: a server's name may come to mean another machine."""
+
+_CONNECT = {
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "hiveguard",
+    "options": "-c timezone=UTC",
+}
 
 _READ_CACHE_KIB = 32 << 10
 _WRITE_CACHE_KIB = 256 << 10
@@ -36,6 +46,7 @@ class Database:
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url)
+        self._looking = self.engine if self.is_sqlite else _kept_engine(self.url)
 
     @property
     def address(self) -> str:
@@ -65,8 +76,17 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[sa.Connection]:
-        """Several reads, each of which sees what is committed when it starts; may use temporary tables."""
-        with self._translated(), self.engine.connect() as connection, connection.begin():
+        """Several reads, each of which sees what is committed when it starts; may use temporary tables.
+
+        Nothing is committed: on PostgreSQL a commit would wait for the disk to drop a temporary table. There
+        the connection is kept for the next look, outside any transaction: what a server's process learns of
+        the tables costs more than a look.
+        """
+        with (
+            self._translated(),
+            self._looking.connect() as connection,
+            closing(connection.begin()),
+        ):
             yield connection
 
     def use_write_ahead_log(self) -> None:
@@ -154,15 +174,36 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 
 def _postgres_engine(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(
+    return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECT)
+
+
+def _kept_engine(url: sa.URL) -> sa.Engine:
+    """One connection that is kept between uses, asked before each whether it still lives.
+
+    Uses at the same time get connections of their own, which are closed. A server that is gone without a
+    word is given up after CONNECT_SECONDS, as for a new connection.
+    """
+    engine = sa.create_engine(
         url,
-        poolclass=NullPool,
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": "hiveguard",
-            "options": "-c timezone=UTC",
-        },
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        pool_recycle=KEPT_SECONDS,
+        connect_args=_CONNECT | {"tcp_user_timeout": 1000 * CONNECT_SECONDS},
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def note_process(_connection: Any, record: Any) -> None:
+        record.info["process"] = os.getpid()
+
+    @sa.event.listens_for(engine, "checkout")
+    def refuse_inherited(_connection: Any, record: Any, fairy: Any) -> None:
+        if record.info["process"] != os.getpid():  # after a fork: it is the parent's to go on with
+            record.dbapi_connection = fairy.dbapi_connection = None
+            raise sa.exc.DisconnectionError("a connection of another process")
+
+    return engine
 
 
 def make_folder_of(database: Database) -> None:

@@ -4,6 +4,7 @@ import re
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -156,24 +157,25 @@ def create_dataset(
     return dataset
 
 
-_DATASETS = sa.select(
+DATASETS = sa.select(
     t.datasets,
     sa.select(sa.func.max(t.schema_versions.c.version))
     .where(t.schema_versions.c.dataset_id == t.datasets.c.dataset_id)
     .scalar_subquery()
     .label("schema_version"),
 )
+"""Rows for `dataset_of`."""
 
 
 def list_datasets(connection: sa.Connection) -> list[Dataset]:
     """All datasets, by name."""
-    rows = connection.execute(_DATASETS).all()
-    return sorted((_dataset(row) for row in rows), key=lambda dataset: dataset.name)
+    rows = connection.execute(DATASETS).all()
+    return sorted((dataset_of(row) for row in rows), key=lambda dataset: dataset.name)
 
 
 def get_dataset(connection: sa.Connection, name: str) -> Dataset:
     """The dataset of a name; raises BadInputError with the names there are."""
-    row = connection.execute(_DATASETS.where(t.datasets.c.name == name)).first()
+    row = connection.execute(DATASETS.where(t.datasets.c.name == name)).first()
     if row is None:
         known = [dataset.name for dataset in list_datasets(connection)]
         raise BadInputError(
@@ -184,7 +186,7 @@ def get_dataset(connection: sa.Connection, name: str) -> Dataset:
                 else "create one with `hiveguard datasets create`"
             )
         )
-    return _dataset(row)
+    return dataset_of(row)
 
 
 def lock_dataset(connection: sa.Connection, name: str) -> Dataset:
@@ -215,7 +217,7 @@ def policy_history(connection: sa.Connection, dataset: Dataset) -> list[Recorded
     return [
         RecordedPolicy(
             policy_id=row.policy_id,
-            policy=Policy(**{field.name: getattr(row, field.name) for field in fields(Policy)}),
+            policy=policy_of(row),
             actor=row.actor,
             reason=row.reason,
             created_at=row.created_at,
@@ -278,7 +280,13 @@ def _record_policy(
     return int(key[0])
 
 
-def _dataset(row: sa.Row[tuple[object, ...]]) -> Dataset:
+def policy_of(row: sa.Row[Any]) -> Policy:
+    """The settings of a row of `policies`."""
+    return Policy(**{field.name: getattr(row, field.name) for field in fields(Policy)})
+
+
+def dataset_of(row: sa.Row[Any]) -> Dataset:
+    """The dataset of a row of DATASETS."""
     classes = row.classes
     return Dataset(
         row.dataset_id,

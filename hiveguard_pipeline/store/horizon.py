@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-_NEWEST = sa.text("SELECT coalesce(max(vote_id), 0) FROM votes")
-_WRITERS = sa.text(
+_NEWEST = "SELECT coalesce(max(vote_id), 0) FROM votes"
+_WRITERS = (
     "SELECT DISTINCT virtualtransaction FROM pg_locks"
     " WHERE relation = CAST('votes' AS regclass) AND locktype = 'relation' AND granted"
     " AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
@@ -39,17 +39,18 @@ class Candidate:
 
 def candidate(connection: sa.Connection) -> Candidate:
     """The newest vote now. The connection must not be in a REPEATABLE READ snapshot."""
-    newest = int(connection.execute(_NEWEST).scalar_one())
     if connection.dialect.name == "sqlite":
-        return Candidate(newest, frozenset())
-    return Candidate(newest, frozenset(connection.execute(_WRITERS).scalars()))
+        return Candidate(int(connection.execute(sa.text(_NEWEST)).scalar_one()), frozenset())
+    # One statement: its snapshot, of which the newest vote is, is taken before the lock table is read.
+    newest, writers = connection.execute(sa.text(f"SELECT ({_NEWEST}), ARRAY({_WRITERS})")).one()
+    return Candidate(int(newest), frozenset(writers))
 
 
 def still_open(connection: sa.Connection, found: Candidate) -> frozenset[str]:
     """Those of a candidate's writers that have not ended."""
     if not found.writers:
         return frozenset()
-    return found.writers & frozenset(connection.execute(_WRITERS).scalars())
+    return found.writers & frozenset(connection.execute(sa.text(_WRITERS)).scalars())
 
 
 def safe_horizon(connection: sa.Connection, fallback: int, wait_seconds: float = WAIT_SECONDS) -> int:

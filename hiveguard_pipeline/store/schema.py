@@ -14,13 +14,18 @@ _MIGRATION_LOCK = 7_304_526_118_001
 def open_database(url: str) -> Database:
     """The database at an address, at the newest revision: an empty one is set up, an older one refused."""
     database = Database(url)
+    bring_to_revision(database)
+    return database
+
+
+def bring_to_revision(database: Database) -> None:
+    """Set an empty database up, and refuse an older or a newer one."""
     make_folder_of(database)
     found = _revision(database)
     if found is None:
         upgrade(database)
     elif found != REVISION:
         raise BadInputError(_refusal(database, found))
-    return database
 
 
 def upgrade(database: Database) -> None:

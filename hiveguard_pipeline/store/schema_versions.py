@@ -62,13 +62,23 @@ def schema_history(connection: sa.Connection, dataset: Dataset) -> list[SchemaVe
 
 def class_map_of(connection: sa.Connection, dataset: Dataset) -> ClassMap:
     """What answers mean now; a look at a small table."""
+    return class_maps_of(connection, [dataset])[dataset.dataset_id]
+
+
+def class_maps_of(connection: sa.Connection, datasets: Sequence[Dataset]) -> dict[str, ClassMap]:
+    """What answers mean now in each of some datasets, by dataset_id."""
     rows = connection.execute(
-        sa.select(t.class_map.c.answer, t.class_map.c.label)
-        .where(t.class_map.c.dataset_id == dataset.dataset_id)
+        sa.select(t.class_map)
+        .where(t.class_map.c.dataset_id.in_([dataset.dataset_id for dataset in datasets]))
         .order_by(t.class_map.c.answer)
-    )
-    names = {row.answer: row.label for row in rows}
-    return ClassMap(names, is_structured(dataset.task_type))
+    ).all()
+    return {
+        dataset.dataset_id: ClassMap(
+            {row.answer: row.label for row in rows if row.dataset_id == dataset.dataset_id},
+            is_structured(dataset.task_type),
+        )
+        for dataset in datasets
+    }
 
 
 def accepted_names(connection: sa.Connection, dataset: Dataset) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ from hiveguard_pipeline.rules.adaptive import AdaptivelyFolded
 from hiveguard_pipeline.rules.arithmetic import Integers, Mask
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Folded, Items, Votes
 from hiveguard_pipeline.rules.fold import fold
+from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.adaptive_work import (
     current_fit,
@@ -196,7 +197,7 @@ def fold_work(
         votes["answer"] = class_map.of(votes["answer"])
         if calibration is not None:
             work, votes = _left_to_people(work, votes, decided, first)
-        yield _fold_part(dataset, first, work, votes, recorded)
+        yield fold_part(dataset, first, work, votes, recorded.policy)
 
 
 def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) -> tuple[Columns, Columns]:
@@ -210,7 +211,11 @@ def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) ->
     }
 
 
-def _fold_part(dataset: Dataset, first: int, work: Columns, votes: Columns, recorded: RecordedPolicy) -> Part:
+def fold_part(dataset: Dataset, first: int, work: Columns, votes: Columns, policy: Policy) -> Part:
+    """Fold some items of the work, numbered from `first`, under the documented rule.
+
+    votes: n, vote_id and answer, as it reads now, of the items' unprocessed votes.
+    """
     items = len(work["state"])
     answers = pa.chunked_array([work["label"], votes["answer"]]).combine_chunks().dictionary_encode()
     codes = answers.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -229,7 +234,7 @@ def _fold_part(dataset: Dataset, first: int, work: Columns, votes: Columns, reco
         state=work["state"].astype(np.uint8),
     )
     judge = judge_of(dataset, answers.dictionary)
-    folded = fold(Votes(offsets, given, judge), before, recorded.policy)
+    folded = fold(Votes(offsets, given, judge), before, policy)
     return Part(first, work, vote_ids, words_of(judge, answers.dictionary), folded)
 
 
