@@ -9,9 +9,9 @@ from assets.partitions import DATASETS
 from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.quality.new_labels import labels_given
 from hiveguard_pipeline.resources import StoreResource
-from hiveguard_pipeline.store.datasets import list_datasets, progress_of
+from hiveguard_pipeline.store.overview import overview
 from sensors.jobs import nightly_labels_job, quality_job
-from sensors.unprocessed_votes import BY_HAND, LIVE, PARTITION_TAG
+from sensors.runs import BY_HAND, LIVE, PARTITION_TAG
 
 LABELS_A_RUN = 200
 
@@ -84,11 +84,13 @@ def quality_sensor(
 def _count(store: StoreResource, before: dict[str, Counted]) -> dict[str, Counted]:
     counted = {}
     with store.open().read() as connection:
-        for dataset in list_datasets(connection):
-            was = before.get(dataset.name, Counted())
-            position = progress_of(connection, dataset).ledger_position
-            new = labels_given(connection, dataset, was.through, position) if position > was.through else 0
-            counted[dataset.name] = Counted(max(position, was.through), was.labels + new)
+        for one in overview(connection):
+            was = before.get(one.dataset.name, Counted())
+            position = one.progress.ledger_position
+            new = (
+                labels_given(connection, one.dataset, was.through, position) if position > was.through else 0
+            )
+            counted[one.dataset.name] = Counted(max(position, was.through), was.labels + new)
     return counted
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.partitions import DATASETS
 from sensors.jobs import nightly_labels_job
-from sensors.unprocessed_votes import DATASET_TAG
+from sensors.runs import DATASET_TAG
 
 
 @dg.schedule(

@@ -51,7 +51,7 @@ def run_datasets(names: list[str]) -> None:
     from assets.partitions import DATASETS
     from hiveguard_pipeline.definitions import defs
     from sensors.jobs import nightly_labels_job
-    from sensors.unprocessed_votes import DATASET_TAG
+    from sensors.runs import DATASET_TAG
 
     job = defs.resolve_job_def(nightly_labels_job.name)
     with open_instance(settings.dagster_home) as instance, progress("datasets", "datasets") as report:
