@@ -77,7 +77,8 @@ class FormatConverter:
         refuse_taken(target)
         lost, found = Losses(), Losses()
         opened = _open(reader, given, chosen, lost)
-        if opened.rebased:
+        # A server shows what has an address, whatever the input called it.
+        if opened.rebased and writer.name != "label-studio":
             chosen = replace(chosen, rebase_paths=None)
         with in_place(target, folder=writer.has_side_car) as partial:
             done = _write(writer, opened.source, partial, chosen, found, progress)
@@ -138,7 +139,7 @@ def _open(reader: Format, path: Path, options: Options, lost: Losses) -> _Opened
         if reader.name == "voc":
             from hiveguard_pipeline.formats.voc.place import data_set
 
-            folder = data_set(path) or folder
+            folder, _ = data_set(path)
         if (folder / SIDE_CAR).is_file():
             try:
                 side_car = SideCar(folder, reader.name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats import jsonl
+from hiveguard_pipeline.formats.convert import FormatConverter
+from hiveguard_pipeline.formats.format import Options
 from hiveguard_pipeline.formats.label_studio import FORMAT
 from hiveguard_pipeline.formats.model import Annotation, Category, Header, Item
 
@@ -254,6 +257,12 @@ def test_fact_32_an_image_turned_in_the_editor_is_refused_or_kept_aside(tmp_path
         ("s3://bucket/some/a.jpg", None, "some/a.jpg"),
         ("https://host/a%20b.jpg?token=x", None, "a b.jpg"),
         ("/srv/photos/x/a.jpg", "/srv/photos", "x/a.jpg"),
+        ("/data/photos/x/a.jpg", "/data/photos", "x/a.jpg"),
+        ("/data/local-files/?d=data%2Fphotos/a%2Bb.jpg", "/data/photos/", "a+b.jpg"),
+        ("/data/local-files/?d=photos%2Fx%2Fa.jpg", "/data/local-files/?d=photos", "x/a.jpg"),
+        ("/data/local-files/?d=photographs/a.jpg", "/photo", "photographs/a.jpg"),
+        ("https://host/some/x/a%20b.jpg?token=x", "https://host/some/", "x/a b.jpg"),
+        ("/data/upload/3/1f-a.jpg", "/data/upload/3", "1f-a.jpg"),
     ],
 )
 def test_fact_33_references_become_names(reference: str, root: str | None, name: str, tmp_path: Path) -> None:
@@ -269,12 +278,52 @@ def test_fact_33_names_become_references(tmp_path: Path) -> None:
         ("/srv/photos", "/data/local-files/?d=srv/photos/x/a%20b.jpg"),
         ("s3://bucket/some", "s3://bucket/some/x/a%20b.jpg"),
         ("/data/local-files/?d=", "/data/local-files/?d=x/a%20b.jpg"),
+        ("/data/photos", "/data/local-files/?d=data/photos/x/a%20b.jpg"),
     ):
         write(FORMAT, tmp_path / "t.json", Header([]), [Item("x/a b.jpg")], rebase_paths=root)
         (made,) = json.loads((tmp_path / "t.json").read_text())
         assert made["data"]["image"] == wanted
         _, (back,) = read(FORMAT, tmp_path / "t.json")
         assert back == Item("x/a b.jpg")
+
+
+@pytest.mark.parametrize(
+    "root", ["/srv/my photos", "/data/photos/", "s3://bucket/some", "/data/local-files/?d=photos"]
+)
+@pytest.mark.parametrize("with_ours", [True, False])
+def test_fact_33_rebased_both_ways_by_the_converter(tmp_path: Path, root: str, with_ours: bool) -> None:
+    given = Item("x/a b.jpg", [Annotation(0, (1.0, 2.0, 3.0, 4.0))], width=10, height=10)
+    write(jsonl.FORMAT, tmp_path / "in.jsonl", Header([Category("cat")]), [given])
+
+    def convert(source: str, target: str, root: str | None) -> None:
+        FormatConverter().convert(
+            input_path=tmp_path / source,
+            input_format="jsonl" if source.endswith(".jsonl") else "label-studio",
+            output_path=tmp_path / target,
+            output_format="jsonl" if target.endswith(".jsonl") else "label-studio",
+            options=Options(rebase_paths=root, allow_lossy=True),
+        )
+
+    def names(file: str) -> list[str]:
+        return [read.item.name for read in jsonl.FORMAT.read(tmp_path / file, Options()).reads()]
+
+    convert("in.jsonl", "tasks.json", root)
+    if not with_ours:  # as somebody else's tasks
+        (made,) = json.loads((tmp_path / "tasks.json").read_text())
+        made["data"] = {"image": made["data"]["image"]}
+        saved(tmp_path, made).rename(tmp_path / "tasks.json")
+    convert("tasks.json", "back.jsonl", root)
+    assert names("back.jsonl") == [given.name]
+    # A server wants addresses: between tasks they stay, and absolute paths become some.
+    absolute = replace(given, name=f"{root.rstrip('/')}/{given.name}")
+    write(jsonl.FORMAT, tmp_path / "absolute.jsonl", Header([Category("cat")]), [absolute])
+    image = json.loads((tmp_path / "tasks.json").read_text())[0]["data"]["image"]
+    for source in (
+        "tasks.json",
+        *(["absolute.jsonl"] if root in ("/srv/my photos", "/data/photos/") else []),
+    ):
+        convert(source, f"{source} again", root)
+        assert json.loads((tmp_path / f"{source} again").read_text())[0]["data"]["image"] == image
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The side-car: what was not edited comes back whole, what was, as it stands; no blind trust."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +210,28 @@ def test_the_annotations_folder_of_voc_is_restored_as_the_whole(
     monkeypatch.chdir(tmp_path / "voc/Annotations")
     convert(Path(), "voc", tmp_path / "again.json", "coco")
     assert json.loads((tmp_path / "again.json").read_text()) == small()
+
+
+@pytest.mark.parametrize("inside", ["", "voc", "voc/Annotations", "voc/Annotations/sub dir"])
+def test_a_single_file_of_voc_is_restored_from_the_side_car_of_its_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    given = small()
+    convert(save(tmp_path / "given.json", given), "coco", tmp_path / "voc", "voc")
+    (file,) = tmp_path.glob("voc/Annotations/**/b 🦊.xml")
+    monkeypatch.chdir(tmp_path / inside)
+    named = Path(os.path.relpath(file)) if inside else file
+    convert(named, "voc", tmp_path / "back.json", "coco")
+    (image,) = (one for one in given["images"] if one["file_name"] == "sub dir/b 🦊.jpg")
+    assert json.loads((tmp_path / "back.json").read_text()) == given | {
+        "images": [image],
+        "annotations": [one for one in given["annotations"] if one["image_id"] == image["id"]],
+    }
+    # Without the side-car its name is still the one that it has in the whole data set.
+    (tmp_path / "voc" / SIDE_CAR).unlink()
+    convert(named, "voc", tmp_path / "plain.json", "coco")
+    found = json.loads((tmp_path / "plain.json").read_text())
+    assert [one["file_name"] for one in found["images"]] == ["sub dir/b 🦊.jpg"]
 
 
 @pytest.mark.parametrize("allow_lossy", [False, True])

@@ -254,6 +254,7 @@ def test_fact_11_lists_of_the_devkit_say_the_split(tmp_path: Path) -> None:
     )
     assert [read.item.split for read in read_all(tmp_path)[1]] == [None, "train"]
     assert [read.item.split for read in read_all(tmp_path / "Annotations")[1]] == [None, "train"]
+    assert [read.item.split for read in read_all(tmp_path / "Annotations/b.xml")[1]] == ["train"]
     put(tmp_path, {"ImageSets/Main/test.txt": "b\n"})
     with pytest.raises(BadInputError, match=r"b.xml: listed under train and test in ImageSets/Main"):
         read_all(tmp_path)

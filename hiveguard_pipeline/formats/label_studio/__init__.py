@@ -13,6 +13,7 @@ from typing import Any
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
 from hiveguard_pipeline.formats.label_studio.array_elements import elements
+from hiveguard_pipeline.formats.label_studio.references import below_root
 from hiveguard_pipeline.formats.label_studio.regions import labels_of
 from hiveguard_pipeline.formats.label_studio.tasks import (
     HG_HEADER,
@@ -58,7 +59,7 @@ class LabelStudio:
                 item = item_of(task, places, options.rebase_paths, qualified)
                 yield Read(item, rows=[""] * len(item.annotations))
 
-        return Reading(header, reads, notes=survey.notes)
+        return Reading(header, reads, rebased=survey.rebased, notes=survey.notes)
 
     def write(
         self,
@@ -98,6 +99,7 @@ class _Survey:
 
     def __init__(self) -> None:
         self.notes = Losses()
+        self.rebased = False
         self._plain = Names()
         self._qualified = Names()
         self._labels: set[str] = set()
@@ -112,14 +114,17 @@ class _Survey:
                 self._labels.update(labels_of(one.region))
         if is_header(found := task.data.get(HG_HEADER)):
             self._headers.append(header_from_json(found, f"{task.where}: data.{HG_HEADER}"))
+        root = options.rebase_paths
+        self.rebased |= task.image_key is not None and below_root(task.data[task.image_key], root) is not None
         ours = task.data.get("hg_id") if "hg_item" in task.data else None
         if isinstance(ours, str) and ours:
-            ours = safe_name(task, ours, options.rebase_paths)
+            self.rebased |= task.text is None and ours.startswith("/")
+            ours = safe_name(task, ours, root)
             self._plain.add(ours)
             self._qualified.add(ours)
         else:
-            self._plain.add(name_of(task, options.rebase_paths, qualified=False))
-            self._qualified.add(name_of(task, options.rebase_paths, qualified=True))
+            self._plain.add(name_of(task, root, qualified=False))
+            self._qualified.add(name_of(task, root, qualified=True))
 
     def needs_host(self, path: Path) -> bool:
         """Whether names of images keep their host, because without it two are the same."""

@@ -1,15 +1,20 @@
-"""How tasks refer to images, and the names that their items get from it."""
+"""How tasks refer to images, and the names that their items get from it.
+
+Files of the server's own disk are /data/local-files/?d=PATH, PATH from LOCAL_FILES_DOCUMENT_ROOT on; what
+was uploaded is below /data/upload/.
+"""
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.images.sizes import SUFFIXES
-from hiveguard_pipeline.formats.names import LONGEST_NAME, checked_name, relative_to_root
+from hiveguard_pipeline.formats.names import LONGEST_NAME, checked_name, relative_to_root, under_root
 from hiveguard_pipeline.formats.serialised import shown
 
 _LOCAL_FILES = "/data/local-files/"
+_SERVED = (_LOCAL_FILES, "/data/upload/")
 _MEDIA = (
     *(".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v", ".ogv", ".mpg", ".mpeg"),
     *(".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aiff", ".wma"),
@@ -20,22 +25,52 @@ _MEDIA = (
 def image_name(reference: Any, root: str | None, qualified: bool, where: str) -> str | None:
     """The path of an image below its host, bucket or storage; None for one that is in the task itself.
 
-    root: taken off absolute paths, and off those of local files. qualified: the host is kept. Raises
+    root: taken off what lies below it, as `below_root` has it. qualified: the host is kept. Raises
     BadInputError, with `where`, for what is no path or leads out.
     """
     parts = _parts(checked_text(reference, where), where)
     if parts.scheme == "data":
         return None
+    below = below_root(reference, root)
+    if below is not None:
+        return checked_name(below, where)
     if parts.path == _LOCAL_FILES:
-        found = parse_qs(parts.query).get("d", [""])[0].lstrip("/")
-        prefix = "" if root is None else root.strip("/") + "/"
-        return checked_name(found.removeprefix(prefix), where)
+        return checked_name(_local_path(parts), where)
     if len(parts.scheme) > 1 and parts.netloc:
         path = unquote(parts.path).lstrip("/")
         return checked_name(f"{parts.netloc}/{path}" if qualified else path, where)
     if reference.startswith("/data/"):
         return checked_name(unquote(parts.path).removeprefix("/data/"), where)
     return relative_to_root(reference, root, where)[0]
+
+
+def below_root(reference: str, root: str | None) -> str | None:
+    """The path of an image below a root; None where it does not lie there, and where there is no root.
+
+    root: a folder, whose images are named by their absolute path or served as local files; or the address
+    or path that a server has them under (s3://bucket/images, /data/local-files/?d=images).
+    """
+    if root is None:
+        return None
+    if _is_served(root):
+        tops = [_decoded(root)]
+    else:
+        tops = [f"{_LOCAL_FILES}?d={root.strip('/')}", *([root] if root.startswith("/") else [])]
+    found = _decoded(reference)
+    for top in tops:
+        prefix = top if top.endswith("=") else top.rstrip("/") + "/"
+        if found.startswith(prefix):
+            return found[len(prefix) :]
+    return None
+
+
+def reference_to(name: str, root: str | None) -> str:
+    """Where a server finds an image that lies below a root; `below_root` gives the name back."""
+    if root is None:
+        return name
+    if _is_served(root):
+        return root + quote(name) if root.endswith("=") else under_root(quote(name), root)
+    return f"{_LOCAL_FILES}?d=" + quote(under_root(name, root).lstrip("/"))
 
 
 def looks_like_image(value: str) -> bool:
@@ -57,7 +92,7 @@ def looks_like_media(value: str) -> bool:
         parts = urlsplit(value)
     except ValueError:
         return False
-    named = parse_qs(parts.query).get("d", [""])[0] if parts.path == _LOCAL_FILES else parts.path
+    named = _local_path(parts) if parts.path == _LOCAL_FILES else parts.path
     return named.lower().endswith(_MEDIA)
 
 
@@ -85,3 +120,24 @@ def _parts(reference: str, where: str) -> SplitResult:
         return urlsplit(reference)
     except ValueError as error:
         raise BadInputError(f"{where}: {shown(reference)} is no address: {error}.") from None
+
+
+def _is_served(root: str) -> bool:
+    return "://" in root or root.startswith(_SERVED)
+
+
+def _local_path(parts: SplitResult) -> str:
+    return parse_qs(parts.query).get("d", [""])[0].lstrip("/")
+
+
+def _decoded(reference: str) -> str:
+    """A reference without what addresses have and paths do not: %20, a query behind it."""
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        return reference
+    if parts.path == _LOCAL_FILES:
+        return f"{_LOCAL_FILES}?d={_local_path(parts)}"
+    if len(parts.scheme) > 1 and parts.netloc:
+        return f"{parts.scheme}://{parts.netloc}{unquote(parts.path)}"
+    return unquote(parts.path) if reference.startswith(_SERVED) else reference

@@ -7,11 +7,11 @@ which reading restores it.
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Options
 from hiveguard_pipeline.formats.images.sizes import ImageFolder
+from hiveguard_pipeline.formats.label_studio.references import reference_to
 from hiveguard_pipeline.formats.label_studio.regions import region_of, with_aside
 from hiveguard_pipeline.formats.label_studio.tasks import (
     HG_ID,
@@ -23,7 +23,6 @@ from hiveguard_pipeline.formats.label_studio.tasks import (
     task_of,
 )
 from hiveguard_pipeline.formats.model import Annotation, Item
-from hiveguard_pipeline.formats.names import under_root
 from hiveguard_pipeline.formats.serialised import item_to_json, shown
 
 
@@ -53,7 +52,7 @@ class TaskWriter:
         if item.text is not None:
             data["text"] = item.text
         if item.text is None or any(one.bbox is not None for one in item.annotations):
-            data["image"] = self._reference(item.name)
+            data["image"] = reference_to(item.name, self._options.rebase_paths)
         size = self._size(item)
         results: dict[str | None, list[dict[str, Any]]] = {}
         for place, annotation in enumerate(item.annotations):
@@ -168,15 +167,6 @@ class TaskWriter:
         if item.width and item.height:
             return item.width, item.height
         return None if self._images is None else self._images.size(item.name)
-
-    def _reference(self, name: str) -> str:
-        """Where the server finds an image."""
-        root = self._options.rebase_paths
-        if root is None:
-            return name
-        if "://" in root or root.startswith("/data/"):
-            return under_root(quote(name), root) if not root.endswith("=") else root + quote(name)
-        return "/data/local-files/?d=" + quote(under_root(name, root).lstrip("/"))
 
 
 def _by_region(item: Item) -> dict[tuple[int, int] | None, list[Annotation]]:

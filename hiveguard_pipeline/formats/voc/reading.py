@@ -57,19 +57,22 @@ class _Folder:
     def __init__(self, path: Path, options: Options) -> None:
         if not path.exists():
             raise BadInputError(f"{path}: there is no such file or folder")
-        self.root = path = data_set(path) or path
-        self.single = not path.is_dir()
-        self.prefix = "" if self.single or not (path / ANNOTATIONS).is_dir() else f"{ANNOTATIONS}/"
+        self.root, self.only = data_set(path)
+        prefix = f"{ANNOTATIONS}/"
+        if self.only is not None:
+            self.prefix = prefix if self.only.startswith(prefix) else ""
+        else:
+            self.prefix = prefix if (self.root / ANNOTATIONS).is_dir() else ""
         self.origin = options.voc_origin
         self.rebase = options.rebase_paths
         self.rebased = False
-        self.sets = ImageSets(path / "ImageSets" / "Main", path / self.prefix)
-        self.by_folder = not self.single and not self.prefix and not self.sets
+        self.sets = ImageSets(self.root / "ImageSets" / "Main", self.root / self.prefix)
+        self.by_folder = self.only is None and not self.prefix and not self.sets
 
     def files(self) -> Iterator[str]:
         """Paths of the XML files, relative to the root, sorted."""
-        if self.single:
-            yield ""
+        if self.only is not None:
+            yield self.only
             return
         for relative in files_below(self.root / self.prefix, (".xml",), sure=(".xml",), inside=self.root):
             yield self.prefix + relative
@@ -119,7 +122,7 @@ class _Folder:
 
     def _parsed(self, relative: str) -> "tuple[Element, str]":
         shown = shown_path(self.root, relative)
-        root = parsed(self.root / relative if relative else self.root, shown)
+        root = parsed(self.root / relative, shown)
         if root.tag != "annotation":
             raise BadInputError(
                 f"{shown}: its outermost element is <{root.tag[:40]}>, not <annotation>: no Pascal VOC file."
@@ -131,7 +134,7 @@ class _Folder:
 
         With rebase_paths an absolute <path> or <filename> tells the name.
         """
-        stem = (relative or self.root.name).removeprefix(self.prefix)[: -len(".xml")]
+        stem = relative.removeprefix(self.prefix)[: -len(".xml")]
         path = root.findtext("path") or ""
         if self.rebase is not None and path.startswith(self.rebase.rstrip("/") + "/"):
             self.rebased = True
