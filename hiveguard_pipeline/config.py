@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.rules.class_names import check_new_class
 from hiveguard_pipeline.rules.policy import ALL_SETTINGS
 from hiveguard_pipeline.settings import policy_from_environment
 from hiveguard_pipeline.snapshots.settings import KEYS as EXPORT_KEYS
@@ -58,6 +59,11 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
         if exports:
             set_export_settings(database, name, exports)
         return existing, False
+    try:
+        for class_name in classes or ():
+            check_new_class(class_name)
+    except BadInputError as error:
+        raise refuse("classes", str(error)) from None
     modality = str(values["modality"]) if "modality" in values else None
     by_modality = TASK_TYPES.get(modality or MODALITIES[0], "")
     _check_exports(exports, str(values.get("task_type", by_modality)), refuse)

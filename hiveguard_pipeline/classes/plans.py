@@ -5,12 +5,9 @@ No database here. A name that was mapped away is never a class again: the ledger
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from unicodedata import category
 
 from hiveguard_pipeline.errors import BadInputError
-
-LONGEST_NAME = 500
-"""PostgreSQL keeps names of classes in an index, whose entries have at most 2,700 bytes."""
+from hiveguard_pipeline.rules.class_names import check_known_class, check_new_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def addition(names: Sequence[str]) -> Change:
             _refuse_former(found, name)
             if name in found.names:
                 raise BadInputError(f"{name!r} is a class of {found.dataset} already")
-            _refuse_bad_new(name)
+            check_new_class(name)
         return Plan("added", (*found.names, *names), {})
 
     return plan
@@ -69,7 +66,7 @@ def renaming(old: str, new: str) -> Change:
             raise BadInputError(f"{old!r} is called that already: nothing would change")
         _require_class(found, old)
         _refuse_former(found, new)
-        _refuse_bad_new(new)
+        check_new_class(new)
         if found.names is not None and new in found.names:
             raise BadInputError(
                 f"{new!r} is a class of {found.dataset} already; `hiveguard classes merge {old} {new} --into"
@@ -96,7 +93,7 @@ def merging(names: Sequence[str], into: str) -> Change:
                 + (f"; `hiveguard classes rename {names[0]} {into}` changes a name" if names and new else "")
             )
         if found.names is None or into not in found.names:
-            _refuse_bad_new(into)
+            check_new_class(into)
         class_map = {name: into for name in names if name != into}
         return _with_enough(found, Plan("merged", _replaced(found, class_map), class_map))
 
@@ -111,7 +108,7 @@ def removal(name: str, into: str) -> Change:
         if name == into:
             raise BadInputError(f"{name!r} cannot be removed into itself")
         _refuse_former(found, into)
-        _refuse_bad(into)
+        check_known_class(into)
         if found.names is not None and into not in found.names:
             raise BadInputError(
                 f"{into!r} is no class of {found.dataset}; its labels go to one that is there:"
@@ -142,7 +139,7 @@ def _with_enough(found: Classes, plan: Plan) -> Plan:
 
 def _require_class(found: Classes, name: str) -> None:
     _refuse_former(found, name)
-    _refuse_bad(name)
+    check_known_class(name)
     if found.names is not None and name not in found.names:
         raise BadInputError(
             f"{name!r} is no class of {found.dataset}; the classes are {_listed(found.names)}"
@@ -154,28 +151,6 @@ def _refuse_former(found: Classes, name: str) -> None:
         raise BadInputError(
             f"{name!r} was a class of {found.dataset} and means {found.mapped[name]!r} now: answers and"
             " the ledger know it as that, so it can be no class again; take another name"
-        )
-
-
-def _refuse_bad(name: str) -> None:
-    if not name.strip():
-        raise BadInputError("the name of a class must not be empty")
-    if len(name) > LONGEST_NAME or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
-        raise BadInputError(
-            f"the name of a class is text of at most {LONGEST_NAME} characters, none of them NUL"
-        )
-
-
-def _refuse_bad_new(name: str) -> None:
-    """A name that is not there yet; one that is may be anything, so that it can be renamed."""
-    _refuse_bad(name)
-    if name != name.strip():
-        raise BadInputError(f"the name of a class must not begin or end with white space: {name!r}")
-    if any(category(c) in ("Cc", "Zl", "Zp") for c in name):
-        raise BadInputError(f"the name of a class must have no line ends or control characters: {name!r}")
-    if "," in name:
-        raise BadInputError(
-            f"the name of a class must have no comma: {name!r}; lists of classes are written with commas"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.rules.class_names import check_new_class
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.structured.tasks import MODALITY_OF, check_task, is_structured
 from hiveguard_pipeline.store import tables as t
@@ -74,7 +75,7 @@ def create_dataset(
     actor: str = "create",
     reason: str = "dataset created",
 ) -> Dataset:
-    """A new dataset with its first policy. Raises BadInputError for a bad or taken name.
+    """A new dataset with its first policy. Raises BadInputError for a bad or taken name, and bad classes.
 
     modality: by default that of the task type; without either, image.
     """
@@ -89,9 +90,11 @@ def create_dataset(
     task_type = task_type or TASK_TYPES[modality]
     check_task(task_type, modality)
     least = 1 if is_structured(task_type) else 2
-    if classes is not None and (len(classes) < least or len(set(classes)) < len(classes) or not all(classes)):
+    for class_name in classes or ():
+        check_new_class(class_name)
+    if classes is not None and (len(classes) < least or len(set(classes)) < len(classes)):
         raise BadInputError(
-            f"classes are at least {'one name' if least == 1 else 'two different, non-empty names'}"
+            f"classes are at least {'one name' if least == 1 else 'two names'}, no two of them alike"
         )
     if is_structured(task_type) and policy.is_adaptive:
         raise BadInputError(f"GRADUATION=adaptive is for answers that are one class, not for {task_type}")

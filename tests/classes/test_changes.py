@@ -23,7 +23,7 @@ from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.backlog import Position, look
 from hiveguard_pipeline.store.crowd import read_crowd
 from hiveguard_pipeline.store.database import Database
-from hiveguard_pipeline.store.datasets import Dataset, create_dataset, get_dataset
+from hiveguard_pipeline.store.datasets import Dataset, create_dataset, get_dataset, list_datasets
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema_versions import class_map_of, schema_history
 from hiveguard_pipeline.store.status import find_item
@@ -136,6 +136,26 @@ def test_what_is_no_change_is_refused_and_writes_nothing(database: Database, pet
         with pytest.raises(BadInputError, match=said):
             change(database)
         assert contents(database) == before, what
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "bad", ["", " ", " x", "x\u00a0", "a\0", "a\nb", "a\u2028b", "x,y", "x" * 501, "\ud800"]
+)
+def test_a_name_that_cannot_be_added_cannot_be_created_either(
+    database: Database, pets: Dataset, bad: str
+) -> None:
+    said = []
+    with pytest.raises(BadInputError, match="the name of a class") as error:
+        add_classes(database, "pets", [bad], **WHO)
+    said.append(str(error.value))
+    for task in ("image_classification", "bbox"):
+        with pytest.raises(BadInputError) as error:
+            create_dataset(database, "other", Policy(), classes=("fine", bad), task_type=task)
+        said.append(str(error.value))
+    assert len(set(said)) == 1
+    with database.read() as connection:
+        assert [one.name for one in list_datasets(connection)] == ["pets"]
 
 
 def test_a_split_that_a_merge_settles_is_looked_at_by_the_next_run(database: Database, pets: Dataset) -> None:

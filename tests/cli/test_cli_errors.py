@@ -84,9 +84,11 @@ def test_an_unknown_dataset_is_named_with_those_there_are(words: list[str], anim
         ("../x", [], "cannot name a dataset"),
         ("animals", [], "there is a dataset animals already"),
         ("birds", ["--classes", "a"], "at least two"),
-        ("birds", ["--classes", "a,a"], "at least two different"),
-        ("birds", ["--classes", "a,,b"], "non-empty"),
-        ("birds", ["--classes", ""], "at least two"),
+        ("birds", ["--classes", "a,a"], "no two of them alike"),
+        ("birds", ["--classes", "a,,b"], "a class must not be empty"),
+        ("birds", ["--classes", ""], "a class must not be empty"),
+        ("birds", ["--classes", "a,b\x1bc"], "no line ends or control characters: 'b\\x1bc'"),
+        ("birds", ["--task-type", "bbox", "--classes", "x" * 501], "at most 500 characters"),
     ],
 )
 def test_a_dataset_that_cannot_be_is_refused(
