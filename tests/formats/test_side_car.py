@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,55 @@ def png(width: int, height: int) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     pixels = zlib.compress((b"\0" + b"\0" * width) * height)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+FORGED: dict[str, tuple[bytes, bytes]] = {
+    "no shape": (b'"shape":', b'"shame":'),
+    "a shape that is none": (b'"shape":"', b'"shape":7,"was":"'),
+    "rows that are none": (b'"rows":["', b'"rows":[[],"'),
+    "a size of one side": (b'"size":[640,480]', b'"size":[640]'),
+    "a file that is none": (b'"file":"', b'"file":[],"was":"'),
+    "a number too large": (b'"size":[640,480]', b'"size":[640,99999999999]'),
+}
+FORGED_ITEMS: dict[str, tuple[bytes, bytes, str]] = {
+    "more rows than annotations": (b'"rows":["', b'"rows":["0","', "line 2: . rows of . annotations"),
+    "a name that leads out": (b'"name":"a.jpg"', b'"name":"../../a.jpg"', r"line 2: .*`\.\.`"),
+    "a name from the root": (b'"name":"a.jpg"', b'"name":"/etc/a.jpg"', "line 2: .*absolute"),
+}
+
+
+def forge(folder: Path, said: bytes, instead: bytes) -> None:
+    """Put something else into a side-car, and the digest that it then must have."""
+    path = folder / SIDE_CAR
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    body = b"".join(lines)
+    assert said in body
+    body = body.replace(said, instead, 1)
+    digest = blake2b(body, digest_size=16).hexdigest()
+    path.write_bytes(body + json.dumps(json.loads(last) | {"digest": digest}).encode() + b"\n")
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_side_car_is_told_and_left(folder: Path, case: str) -> None:
+    forge(folder, *FORGED[case])
+    with pytest.raises(BadInputError, match=rf"{SIDE_CAR_IGNORED}|{SIDE_CAR}"):
+        back(folder)
+    assert not (folder.parent / "back.json").exists()
+
+
+@pytest.mark.parametrize("case", FORGED_ITEMS)
+def test_a_forged_item_of_a_side_car_is_refused_with_its_place(folder: Path, case: str) -> None:
+    said, instead, message = FORGED_ITEMS[case]
+    forge(folder, said, instead)
+    with pytest.raises(BadInputError, match=rf"{re.escape(str(folder / SIDE_CAR))}, {message}"):
+        back(folder, allow_lossy=True)
+    assert not (folder.parent / "back.json").exists()
+
+
+def test_an_order_of_keys_that_is_none_is_passed_over(folder: Path) -> None:
+    forge(folder, b'"image":["', b'"image":[["x"],"id","id","')
+    forge(folder, b'"annotation":[', b'"annotation":0,"other":[')
+    assert back(folder) == small()
 
 
 def test_an_edited_voc_box_is_taken_and_its_item_restored(tmp_path: Path) -> None:

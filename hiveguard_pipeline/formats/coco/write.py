@@ -44,7 +44,7 @@ class _Writer:
     def __init__(self, header: Header, target: Path, options: Options, losses: Losses) -> None:
         orders = header.layout.get(KEY_ORDERS)
         self._from_coco = isinstance(orders, dict)
-        self._orders: dict[str, list[str]] = orders if isinstance(orders, dict) else {}
+        self._orders = _key_orders(orders) if isinstance(orders, dict) else {}
         self._header, self._target, self._losses = header, target, losses
         self._root = options.rebase_paths
         self._categories = _category_ids(header.categories)
@@ -134,7 +134,7 @@ class _Writer:
             return [key for key in _DOCUMENT_KEYS if key in wanted] + [
                 key for key in self._header.extra if key not in _DOCUMENT_KEYS
             ]
-        order = [key for key in self._orders.get("document", []) if isinstance(key, str)]
+        order = self._orders.get("document", [])
         return order + [key for key in (*_DOCUMENT_KEYS, *self._header.extra) if key in wanted - set(order)]
 
     def _write_rest(self, file: BinaryIO, key: str) -> None:
@@ -157,6 +157,15 @@ class _Writer:
             values["supercategory"] = category.supercategory
         order = self._orders.get("category", _CATEGORY_KEYS)
         return {key: values[key] for key in (*order, *values) if key in values}
+
+
+def _key_orders(said: dict[str, Any]) -> dict[str, list[str]]:
+    """The orders of keys in a header's layout, which a file from elsewhere may have made anything of."""
+    return {
+        what: list(dict.fromkeys(key for key in keys if isinstance(key, str)))
+        for what, keys in said.items()
+        if isinstance(keys, list)
+    }
 
 
 def _category_ids(categories: list[Category]) -> list[int]:

@@ -19,7 +19,7 @@ from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Written
 from hiveguard_pipeline.formats.json_text import json_line, json_text, json_value
 from hiveguard_pipeline.formats.model import Annotation, Header, Item
-from hiveguard_pipeline.formats.names import distinct_names
+from hiveguard_pipeline.formats.names import checked_name, distinct_names
 from hiveguard_pipeline.formats.serialised import (
     header_from_json,
     header_to_json,
@@ -31,6 +31,7 @@ SIDE_CAR = "hiveguard.jsonl"
 _VERSION = 1
 _ITEM = b',"item":'
 _LONGEST_LINE = 256 << 20
+_ROW = (str, type(None))
 _BLOCK = 1 << 20
 
 
@@ -135,13 +136,14 @@ class SideCar:
 
     def __init__(self, folder: Path, format_name: str) -> None:
         """Open and check the side-car of a folder. Raises BrokenSideCarError if it was changed or cut off."""
-        self._file = (folder / SIDE_CAR).open("rb")
+        self._shown = folder / SIDE_CAR
+        self._file = self._shown.open("rb")
         self._starts = array("q")
         columns = [array("Q"), array("Q"), array("Q"), array("i"), array("i"), array("q"), array("Q")]
         self.same_classes = False
         try:
             self.header = self._read_columns(format_name, columns)
-        except (BadInputError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except (BadInputError, LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise BrokenSideCarError(f"it cannot be read ({error})") from None
         files, checks, abouts, widths, heights, rows, contents = columns
         self.files, self.checks, self.abouts = (np.array(column) for column in (files, checks, abouts))
@@ -174,14 +176,18 @@ class SideCar:
         return int(self._by_file[at]) if at < len(self) and self._sorted_files[at] == digest else None
 
     def kept(self, position: int) -> KeptItem:
-        """The item of a line. Raises BadInputError if the line holds no item."""
+        """The item of a line. Raises BadInputError for what was never written so."""
         self._file.seek(self._starts[position])
         line = self._file.readline(_LONGEST_LINE)
-        where = f"{SIDE_CAR}, line {position + 2}"
+        where = f"{self._shown}, line {position + 2}"
         start, _, rest = line.partition(_ITEM)
         said = orjson.loads(start + b"}")
         value = json_value(rest.rstrip()[:-1], where, depth_known=True)
         item = item_from_json(value, where, len(self.header.categories))
+        if item.text is None:
+            checked_name(item.name, where)
+        if len(said["rows"]) != len(item.annotations):
+            raise BadInputError(f"{where}: {len(said['rows'])} rows of {len(item.annotations)} annotations.")
         return KeptItem(item, said["rows"], said["about"], said["shape"])
 
     def _read_columns(self, format_name: str, columns: list["array[int]"]) -> Header:
@@ -201,6 +207,8 @@ class SideCar:
                 break
             digest.update(line)
             said = orjson.loads(start + b"}")
+            if type(said["shape"]) is not str or not all(type(row) in _ROW for row in said["rows"]):
+                raise BrokenSideCarError(f"line {len(files) + 2} has other digests than were ever written")
             self._starts.append(at)
             at += len(line)
             files.append(file_digest(said["file"]))
