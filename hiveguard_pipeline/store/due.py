@@ -41,6 +41,7 @@ _CANDIDATE_COLUMNS = {
 _COUNTED = (
     " AND NOT EXISTS (SELECT 1 FROM active_exclusions e JOIN items x ON x.dataset_id = e.dataset_id"
     " WHERE x.item_id = v.item_id AND e.solver_id = v.solver_id)"
+    " AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.vote_id = v.vote_id)"
 )
 """SQL to add to a condition on votes v: that they count in the dataset of their item."""
 
@@ -60,7 +61,7 @@ def due_among(connection: sa.Connection, asked: Sequence[Overview], start: int, 
     by_rule = {one.dataset.dataset_id: one for one in asked if not one.policy.is_adaptive}
     if not by_rule:
         return due
-    only = _COUNTED if any(one.excluded for one in by_rule.values()) else ""
+    only = _COUNTED if any(one.retracted for one in by_rule.values()) else ""
     items = _candidates(connection, list(by_rule.values()), start, end, only)
     changed = [one.dataset for one in by_rule.values() if one.dataset.schema_version > 1]
     maps = class_maps_of(connection, changed) if changed and len(items["state"]) else {}

@@ -16,7 +16,7 @@ from hiveguard_pipeline.store.datasets import DATASETS, Dataset, Progress, datas
 class Overview:
     """A dataset, how far runs of it have come, and the policy that holds for votes not yet processed.
 
-    released: a review released waiting votes of it. excluded: the votes of some solver do not count.
+    released: a review released waiting votes of it. retracted: some votes of it do not count.
     """
 
     dataset: Dataset
@@ -24,7 +24,7 @@ class Overview:
     policy_id: int
     policy: Policy
     released: bool
-    excluded: bool
+    retracted: bool
 
     @property
     def has_new_rules(self) -> bool:
@@ -49,7 +49,10 @@ _OVERVIEW = (
         t.policies.c.policy_id,
         *(t.policies.c[field.name] for field in fields(Policy)),
         sa.exists().where(t.recheck_items.c.dataset_id == t.datasets.c.dataset_id).label("released"),
-        sa.exists().where(_exclusions.c.dataset_id == t.datasets.c.dataset_id).label("excluded"),
+        sa.or_(
+            sa.exists().where(_exclusions.c.dataset_id == t.datasets.c.dataset_id),
+            sa.exists().where(t.withdrawals.c.dataset_id == t.datasets.c.dataset_id),
+        ).label("retracted"),
     )
     .join(t.dataset_progress, t.dataset_progress.c.dataset_id == t.datasets.c.dataset_id)
     .join(t.policies, t.policies.c.policy_id == _NEWEST_POLICY)
@@ -70,7 +73,7 @@ def overview(connection: sa.Connection) -> list[Overview]:
             row.policy_id,
             policy_of(row),
             released=bool(row.released),
-            excluded=bool(row.excluded),
+            retracted=bool(row.retracted),
         )
         for row in connection.execute(_OVERVIEW)
     ]

@@ -6,13 +6,14 @@ import sqlalchemy as sa
 from hiveguard_pipeline.audit import explain
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.retraction import revised_solver, withdraw
+from hiveguard_pipeline.store.backlog import Position, look
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.status import vote_counts
 from tests.retraction.test_solvers import more, now, stands, voted
-from tests.retraction.world import WHO, contents, put
-from tests.store.voting import ledger_of
+from tests.retraction.world import WHO, contents, new_dataset, put
+from tests.store.voting import add_items, ledger_of
 
 
 def vote_ids(database: Database, dataset: Dataset) -> list[int]:
@@ -90,3 +91,12 @@ def test_what_is_no_vote_of_the_dataset_is_refused_and_nothing_changes(database:
 )
 def test_a_revised_name_counts_on(solver: str, revised: str) -> None:
     assert revised_solver(solver) == revised
+
+
+def test_withdrawn_votes_make_no_run_due(database: Database) -> None:
+    dataset = new_dataset(database)
+    add_items(database, dataset, "a")
+    put(database, dataset, [("a", f"s{number}", "x") for number in range(3)])
+    assert dataset.name in look(database, Position()).position.due
+    withdraw(database, dataset.name, vote_ids(database, dataset)[:1], **WHO)
+    assert dataset.name not in look(database, Position()).position.due
