@@ -1,6 +1,6 @@
 """How far solvers agree, and a check that warns where a labelling guide is unclear."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -9,12 +9,14 @@ from assets.metadata import columns
 from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
-from hiveguard_pipeline.quality.agreement import LEAST_KAPPA, Agreement, Judgement, agreement, judge
-from hiveguard_pipeline.quality.structured import FOR_CLASSES, StructuredAgreement, structured_agreement
+from hiveguard_pipeline.quality.terms import FOR_CLASSES, LEAST_KAPPA
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.rules.structured.tasks import is_structured
-from hiveguard_pipeline.store.crowd import read_crowd
 from hiveguard_pipeline.store.datasets import get_dataset
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.quality.agreement import Agreement, Judgement
+    from hiveguard_pipeline.quality.structured import StructuredAgreement
 
 GROUP = "quality"
 _LABELS_SHOWN = 12
@@ -51,6 +53,10 @@ SUFFICIENT = dg.AssetCheckSpec(
 )
 def label_agreement(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes no other annotation
     """Measure the votes as they are."""
+    from hiveguard_pipeline.quality.agreement import agreement, judge
+    from hiveguard_pipeline.quality.structured import structured_agreement
+    from hiveguard_pipeline.store.crowd import read_crowd
+
     with heartbeat(context.instance, context.run):
         with store.open().read() as connection:
             dataset = get_dataset(connection, context.partition_key)
@@ -93,7 +99,7 @@ def label_agreement(context: dg.AssetExecutionContext, store: StoreResource) -> 
     )
 
 
-def _of_structured(name: str, found: StructuredAgreement) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _of_structured(name: str, found: "StructuredAgreement") -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Structured answers against labels: there is no kappa to judge by."""
     figures = found.figures()
     return dg.MaterializeResult(
@@ -120,11 +126,11 @@ def _defined(measured: dict[str, Any]) -> int:
     return sum(measured[name] is not None for name in measured["intervals"])
 
 
-def _causes(judged: Judgement) -> dict[str, list[dict[str, Any]]]:
+def _causes(judged: "Judgement") -> dict[str, list[dict[str, Any]]]:
     return {"labels": judged.labels, "pairs_of_labels": judged.pairs, "solvers": judged.solvers}
 
 
-def _pictures(found: Agreement) -> dict[str, Any]:
+def _pictures(found: "Agreement") -> dict[str, Any]:
     """The intervals of the figures and of each label's kappa, and the confusion of the labels most given."""
     shown = [(name.replace("_", " "), figure) for name, figure in found.figures.items()]
     by_votes = sorted(found.per_label, key=lambda entry: -entry.votes)[:_LABELS_SHOWN]

@@ -1,6 +1,6 @@
 """Confidence that is a probability: each label's chance of being right, and how far it can be believed."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -11,13 +11,14 @@ from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.quality.calibration import Calibrated, calibrate_dataset
-from hiveguard_pipeline.quality.structured import FOR_CLASSES
+from hiveguard_pipeline.quality.terms import FOR_CLASSES
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.datasets import get_dataset
-from hiveguard_pipeline.store.settlement import settle_reviews
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.quality.calibration import Calibrated
 
 GROUP = "quality"
 
@@ -53,6 +54,9 @@ CALIBRATED = dg.AssetCheckSpec(
 )
 def label_probabilities(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes no other annotation
     """Calibrate the dataset on its gold items and give each label its probability."""
+    from hiveguard_pipeline.quality.calibration import calibrate_dataset
+    from hiveguard_pipeline.store.settlement import settle_reviews
+
     with heartbeat(context.instance, context.run):
         database = store.open()
         with database.read() as connection:
@@ -100,7 +104,7 @@ def _not_calibrated(why: str, limit: float | None) -> dg.MaterializeResult:  # t
     )
 
 
-def _checked(done: Calibrated, limit: float | None) -> dg.AssetCheckResult:
+def _checked(done: "Calibrated", limit: float | None) -> dg.AssetCheckResult:
     error = done.found.reliability.error
     metadata: dict[str, Any] = {"gold_items": done.found.gold}
     if error is not None:
@@ -118,7 +122,7 @@ def _checked(done: Calibrated, limit: float | None) -> dg.AssetCheckResult:
     )
 
 
-def _picture(done: Calibrated) -> dict[str, Any]:
+def _picture(done: "Calibrated") -> dict[str, Any]:
     judged = done.found.reliability
     if judged.error is None:
         return {}

@@ -1,7 +1,7 @@
 """The expectations as asset checks: one check an expectation, the blocking ones in front of the exports."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -9,8 +9,10 @@ from assets.heartbeat import heartbeat
 from assets.labels import finalized_labels, training_export
 from hiveguard_pipeline.expectations import EXPECTATIONS, judge_labels
 from hiveguard_pipeline.resources import ExportsResource, StoreResource
-from hiveguard_pipeline.snapshots.watch import Watched, look
 from hiveguard_pipeline.store.datasets import get_dataset
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.snapshots.watch import Watched
 
 SPECS = [
     dg.AssetCheckSpec(
@@ -64,6 +66,8 @@ def exported_labels_still_hold(
     context: dg.AssetCheckExecutionContext, store: StoreResource, exports: ExportsResource
 ) -> dg.AssetCheckResult:
     """Look for drift of the latest export; a warning, which blocks nothing."""
+    from hiveguard_pipeline.snapshots.watch import look
+
     op_context = context.op_execution_context
     with heartbeat(op_context.instance, op_context.run):
         watched = look(store.open(), context.partition_key, exports.root, exports.snapshot_root)
@@ -75,7 +79,7 @@ def exported_labels_still_hold(
     )
 
 
-def said(watched: Watched | None) -> str:
+def said(watched: "Watched | None") -> str:
     """One line on what was found."""
     if watched is None:
         return "there is no export yet"
@@ -84,7 +88,7 @@ def said(watched: Watched | None) -> str:
     return f"{len(watched.drifted):,} of {watched.rows:,} labels no longer hold: {RE_EXPORT}"
 
 
-def drift_metadata(watched: Watched | None) -> dict[str, Any]:
+def drift_metadata(watched: "Watched | None") -> dict[str, Any]:
     """Which export and snapshot was looked at, and what of it has drifted, some of it by name."""
     if watched is None:
         return {}

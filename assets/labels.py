@@ -12,7 +12,6 @@ from assets.partitions import DATASETS, OWNERS, is_batch
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline.resources import ExportsResource, StoreResource
 from hiveguard_pipeline.settings import differing_settings
-from hiveguard_pipeline.snapshots import write_training_export
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import current_policy, get_dataset, progress_of
 from hiveguard_pipeline.store.ledger import Applied, apply_votes
@@ -118,6 +117,8 @@ def training_export(
     context: dg.AssetExecutionContext, store: StoreResource, exports: ExportsResource
 ) -> dg.MaterializeResult[Any]:
     """Make a snapshot of the dataset's graduated labels, and write a new export of it."""
+    from hiveguard_pipeline.snapshots import write_training_export
+
     database = store.open()
     with heartbeat(context.instance, context.run):
         written = write_training_export(

@@ -7,9 +7,7 @@ import dagster as dg
 from assets.metadata import columns, dataset_pictures
 from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS
-from hiveguard_pipeline.pool import pool_counts, sample
 from hiveguard_pipeline.resources import StoreResource
-from hiveguard_pipeline.review import list_flagged
 from hiveguard_pipeline.rules.policy import decimal_text
 from hiveguard_pipeline.store.datasets import get_dataset
 
@@ -37,6 +35,8 @@ _PREVIEWED = 20
 )
 def challenge_pool(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Count the pool by tier and show what a draw looks like."""
+    from hiveguard_pipeline.pool import pool_counts, sample
+
     with store.open().read() as connection:
         dataset = get_dataset(connection, context.partition_key)
         counts = pool_counts(connection, dataset)
@@ -81,6 +81,8 @@ def challenge_pool(context: dg.AssetExecutionContext, store: StoreResource) -> d
 )
 def review_queue(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Count the queue and show its head."""
+    from hiveguard_pipeline.review import list_flagged
+
     with store.open().read() as connection:
         dataset = get_dataset(connection, context.partition_key)
         flagged = list_flagged(connection, dataset)

@@ -1,6 +1,6 @@
 """How probable labels are, fitted again to all votes of a dataset: at night, and with every quality run."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -11,11 +11,13 @@ from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
 from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.quality.aggregation import METHODS, Aggregate, DawidSkene, aggregate
 from hiveguard_pipeline.resources import StoreResource
-from hiveguard_pipeline.store.crowd import Crowd, read_crowd
 from hiveguard_pipeline.store.datasets import get_dataset
 from hiveguard_pipeline.store.structured import refuse_structured
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.quality.aggregation import Aggregate
+    from hiveguard_pipeline.store.crowd import Crowd
 
 GROUP = "quality"
 METHOD = "dawid_skene"
@@ -43,6 +45,9 @@ _CLASSES_LISTED = 50
 )
 def posteriors(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Fit the model, and say what it makes of the crowd; the other methods beside it."""
+    from hiveguard_pipeline.quality.aggregation import METHODS, aggregate
+    from hiveguard_pipeline.store.crowd import read_crowd
+
     with heartbeat(context.instance, context.run):
         try:
             with store.open().read() as connection:
@@ -77,7 +82,7 @@ def posteriors(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     )
 
 
-def _classes(crowd: Crowd, found: Aggregate) -> dict[str, Any]:
+def _classes(crowd: "Crowd", found: "Aggregate") -> dict[str, Any]:
     """Each class: how common the model takes it to be, its labels, and how sure the model is of them."""
     labelled = np.flatnonzero(found.label >= 0)
     label, sure = found.label[labelled], found.probability[labelled, found.label[labelled]]
@@ -97,8 +102,10 @@ def _classes(crowd: Crowd, found: Aggregate) -> dict[str, Any]:
     return {"classes": dg.MetadataValue.table(records)} if records else {}
 
 
-def _picture(crowd: Crowd, found: Aggregate) -> dict[str, Any]:
+def _picture(crowd: "Crowd", found: "Aggregate") -> dict[str, Any]:
     """How the crowd answers on each true class, under the model."""
+    from hiveguard_pipeline.quality.aggregation import DawidSkene
+
     if not isinstance(found.model, DawidSkene) or not 1 < len(crowd.classes) <= _CLASSES_SHOWN:
         return {}
     shares = np.exp(found.model.log_pooled).T.tolist()

@@ -1,6 +1,6 @@
 """How each solver answers beside the others, and who stands out."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -9,22 +9,14 @@ from assets.metadata import columns
 from assets.partitions import DATASETS, OWNERS
 from assets.votes import ITEMS, VOTES
 from hiveguard_pipeline import pictures
-from hiveguard_pipeline.quality.solvers import (
-    MEASURES,
-    SolverQuality,
-    plots,
-    read_solver_quality,
-    solver_rows,
-)
-from hiveguard_pipeline.quality.structured import (
-    FOR_CLASSES,
-    SOLVER_COLUMNS,
-    StructuredAgreement,
-    structured_agreement,
-)
+from hiveguard_pipeline.quality.terms import FOR_CLASSES, MEASURES
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store.datasets import get_dataset
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.quality.solvers import SolverQuality
+    from hiveguard_pipeline.quality.structured import StructuredAgreement
 
 GROUP = "quality"
 _PREVIEWED = 50
@@ -73,6 +65,9 @@ _SHOWN = (
 )
 def solver_quality(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Measure the solvers of a dataset, the excluded ones too, by the votes as they are."""
+    from hiveguard_pipeline.quality.solvers import read_solver_quality
+    from hiveguard_pipeline.quality.structured import structured_agreement
+
     with heartbeat(context.instance, context.run), store.open().read() as connection:
         dataset = get_dataset(connection, context.partition_key)
         if is_structured(dataset.task_type):
@@ -95,8 +90,10 @@ def solver_quality(context: dg.AssetExecutionContext, store: StoreResource) -> d
     )
 
 
-def _of_structured(found: StructuredAgreement) -> dg.MaterializeResult[Any]:
+def _of_structured(found: "StructuredAgreement") -> dg.MaterializeResult[Any]:
     """Solvers of structured answers against labels; the farthest from them first."""
+    from hiveguard_pipeline.quality.structured import SOLVER_COLUMNS
+
     rows = sorted(found.rows(), key=lambda row: (row["mean_f1"] is None, row["mean_f1"], row["solver_id"]))
     lines = [f"| {' | '.join(SOLVER_COLUMNS)} |", f"|{'---|' * len(SOLVER_COLUMNS)}"]
     lines += [f"| {' | '.join(_cell(row[name]) for name in SOLVER_COLUMNS)} |" for row in rows[:_PREVIEWED]]
@@ -111,8 +108,10 @@ def _of_structured(found: StructuredAgreement) -> dg.MaterializeResult[Any]:
     )
 
 
-def _preview(measured: SolverQuality) -> dict[str, Any]:
+def _preview(measured: "SolverQuality") -> dict[str, Any]:
     """The flagged with most votes, as a Markdown table."""
+    from hiveguard_pipeline.quality.solvers import solver_rows
+
     rows = sorted(solver_rows(measured, flagged_only=True), key=lambda row: -row["votes"])[:_PREVIEWED]
     if not rows:
         return {}
@@ -131,8 +130,10 @@ def _cell(value: object) -> str:
     return "".join(f"\\{mark}" if mark in "\\|`*_[]<>" else mark for mark in " ".join(text.split()))
 
 
-def _pictures(measured: SolverQuality) -> dict[str, Any]:
+def _pictures(measured: "SolverQuality") -> dict[str, Any]:
     """Solvers by accuracy; accuracy over votes and over time; the flagged marked."""
+    from hiveguard_pipeline.quality.solvers import plots
+
     if not len(measured):
         return {}
     name, _ = plots.accuracy(measured)

@@ -1,6 +1,7 @@
 """The sensor that tells when labels of the latest export no longer hold."""
 
 import json
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -8,11 +9,11 @@ from assets.checks import RE_EXPORT, STILL_HOLD, drift_metadata, said
 from assets.labels import training_export
 from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.resources import ExportsResource, StoreResource
-from hiveguard_pipeline.snapshots.drift import Since
-from hiveguard_pipeline.snapshots.export_folder import latest_export
-from hiveguard_pipeline.snapshots.watch import look, position
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import list_datasets
+
+if TYPE_CHECKING:
+    from hiveguard_pipeline.snapshots.drift import Since
 
 Seen = tuple[str, int, int]
 """Of one dataset: the export that was looked at, and how far ledger and votes had come."""
@@ -43,6 +44,8 @@ def drift_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, exports: ExportsResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Look at what came since the last tick; where it moved an exported label, at the whole export."""
+    from hiveguard_pipeline.snapshots.watch import position
+
     seen, events, failed = parse(context.cursor), [], []
     try:
         database = store.open()
@@ -67,9 +70,13 @@ def drift_sensor(
 
 
 def _evaluated(
-    database: Database, exports: ExportsResource, name: str, seen: Seen | None, now: Since
+    database: Database, exports: ExportsResource, name: str, seen: Seen | None, now: "Since"
 ) -> tuple[dg.AssetCheckEvaluation | None, str]:
     """An evaluation where something has drifted since, and the export that was looked at."""
+    from hiveguard_pipeline.snapshots.drift import Since
+    from hiveguard_pipeline.snapshots.export_folder import latest_export
+    from hiveguard_pipeline.snapshots.watch import look
+
     if seen is not None and seen[1:] == (now.ledger_position, now.vote_id):
         return None, seen[0]
     latest = latest_export(exports.root, name)

@@ -35,8 +35,6 @@ SOLVER_COLUMNS = (
     "excluded",
 )
 
-FOR_CLASSES = "coefficients, models of solvers and probabilities are for answers that are one class of a list"
-
 
 @dataclass(frozen=True, slots=True)
 class StructuredAgreement:

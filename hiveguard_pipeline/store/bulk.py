@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import sqlalchemy as sa
 
+from hiveguard_pipeline.store.arrow import from_numbers, from_texts, to_numbers, to_values
+
 Columns = dict[str, Any]
 """Column name -> numpy int64 array (int) or pyarrow string array (str)."""
 
@@ -49,7 +51,7 @@ def _read_sqlite(
         if kind is int:
             columns[name] = np.fromstring(text or "", sep=",", dtype=np.int64)
         else:
-            columns[name] = pa.array(json.loads(text), type=pa.string())
+            columns[name] = from_texts(json.loads(text))
     return columns
 
 
@@ -67,7 +69,7 @@ def _read_postgres(
     except pa.ArrowInvalid:  # a value longer than a block
         table = _parsed(buffer, types, block_size=min(buffer.getbuffer().nbytes + 1, (1 << 31) - 1))
     return {
-        name: table[name].to_numpy() if kind is int else table[name].combine_chunks()
+        name: to_numbers(table[name]) if kind is int else table[name].combine_chunks()
         for name, kind in types.items()
     }
 
@@ -111,12 +113,7 @@ def stream_columns(
 
 def append(connection: sa.Connection, table: str, columns: Mapping[str, Any]) -> int:
     """Insert columns (arrow or numpy arrays of one length) into a table; returns the number of rows."""
-    data = pa.table(
-        {
-            name: column if isinstance(column, pa.ChunkedArray) else pa.array(column)
-            for name, column in columns.items()
-        }
-    )
+    data = pa.table({name: _arrow(column) for name, column in columns.items()})
     if data.num_rows == 0:
         return 0
     names = ", ".join(f'"{name}"' for name in data.column_names)
@@ -138,19 +135,22 @@ def _append_sqlite(connection: sa.Connection, table: str, names: str, data: pa.T
     for start in range(0, data.num_rows, chunk):
         part = data.slice(start, chunk)
         values = ", ".join([row] * part.num_rows)
-        flat = itertools.chain.from_iterable(zip(*(_values(column) for column in part.columns), strict=True))
+        listed = (to_values(column, data.num_rows) for column in part.columns)
+        flat = itertools.chain.from_iterable(zip(*listed, strict=True))
         cursor.execute(f'INSERT INTO "{table}" ({names}) VALUES {values}', list(flat))
 
 
-def _values(column: Any) -> list[Any]:
-    """A column as Python's own values; by way of numpy, which makes them several times as fast."""
-    if column.null_count:
-        return list(column.to_pylist())
-    return list(column.to_numpy().tolist())
+def _arrow(column: Any) -> Any:
+    """A column as Arrow takes it, without pandas where it is a run's."""
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iu":
+        return from_numbers(column)
+    return pa.array(column)
 
 
 def _empty(kind: type) -> Any:
-    return np.empty(0, dtype=np.int64) if kind is int else pa.array([], type=pa.string())
+    return np.empty(0, dtype=np.int64) if kind is int else from_texts([])
 
 
 def _cursor(connection: sa.Connection) -> Any:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.adaptive import AdaptiveLedger
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE
 from hiveguard_pipeline.rules.states import KINDS, STATES, State
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.arrow import from_numbers, from_texts, repeated
 from hiveguard_pipeline.store.bulk import append
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
@@ -113,20 +113,20 @@ def write_part(
         connection,
         "batches",
         {
-            "item_id": work["item_id"].take(pa.array(ledger.item)),
+            "item_id": work["item_id"].take(from_numbers(ledger.item)),
             "policy_id": np.full(rows, recorded.policy_id),
             "generation": work["generation"][ledger.item],
             "kind": _words(KINDS, ledger.kind),
-            "first_vote_id": pa.array(first_votes, mask=none_taken),
-            "last_vote_id": pa.array(last_votes, mask=none_taken),
+            "first_vote_id": from_numbers(first_votes, null=none_taken),
+            "last_vote_id": from_numbers(last_votes, null=none_taken),
             "agree": ledger.agree,
             "disagree": ledger.disagree,
-            "label": part.answers.take(pa.array(ledger.label)),
-            "confidence_before": pa.array(before, mask=before == NO_CONFIDENCE),
+            "label": part.answers.take(from_numbers(ledger.label)),
+            "confidence_before": from_numbers(before, null=before == NO_CONFIDENCE),
             "confidence_after": ledger.confidence_after,
             "state_after": _words(STATES, ledger.state_after),
-            "run_id": _constant(run_id, rows),
-            "applied_at": _constant(moment, rows),
+            "run_id": repeated(run_id, rows),
+            "applied_at": repeated(moment, rows),
             **_by_probability(part),
         },
     )
@@ -141,8 +141,8 @@ def write_part(
         connection,
         dataset,
         {
-            "item_id": work["item_id"].take(pa.array(item)),
-            "label": part.answers.take(pa.array(after.label[item])),
+            "item_id": work["item_id"].take(from_numbers(item)),
+            "label": part.answers.take(from_numbers(after.label[item])),
             "confidence": after.confidence[item],
             "state": _words(STATES, after.state[item]),
             "vote_count": after.vote_count[item],
@@ -152,7 +152,7 @@ def write_part(
             "generation": work["generation"][item],
             "applied_through": last_votes[final],
             "completed_by": opened[item],
-            "updated_at": _constant(moment, len(item)),
+            "updated_at": repeated(moment, len(item)),
             **({"probability": ledger.probability[final]} if isinstance(ledger, AdaptiveLedger) else {}),
         },
     )
@@ -246,8 +246,4 @@ def _note(connection: sa.Connection, dataset: Dataset, position_before: int, **p
 
 
 def _words(words: tuple[str, ...], codes: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, type=pa.int8()), pa.array(words)).cast(pa.string())
-
-
-def _constant(text: str, rows: int) -> Any:
-    return pa.repeat(pa.scalar(text), rows)
+    return from_texts(words).take(from_numbers(codes))

@@ -24,6 +24,7 @@ from hiveguard_pipeline.store.adaptive_work import (
     left_to_people,
     only_rows,
 )
+from hiveguard_pipeline.store.arrow import from_numbers, to_codes
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.calibrations import newest_calibration
 from hiveguard_pipeline.store.class_map import NO_CLASS_MAP
@@ -207,7 +208,7 @@ def _left_to_people(work: Columns, votes: Columns, decided: Mask, first: int) ->
     return only_rows(work, decided), {
         "n": place[votes["n"][own] - first],
         "vote_id": votes["vote_id"][own],
-        "answer": votes["answer"].take(pa.array(own)),
+        "answer": votes["answer"].take(from_numbers(own)),
     }
 
 
@@ -218,7 +219,7 @@ def fold_part(dataset: Dataset, first: int, work: Columns, votes: Columns, polic
     """
     items = len(work["state"])
     answers = pa.chunked_array([work["label"], votes["answer"]]).combine_chunks().dictionary_encode()
-    codes = answers.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = to_codes(answers.indices, NO_LABEL)
     number, vote_ids, given = votes["n"] - first, votes["vote_id"], codes[items:]
     if not np.all(
         (number[1:] > number[:-1]) | ((number[1:] == number[:-1]) & (vote_ids[1:] > vote_ids[:-1]))

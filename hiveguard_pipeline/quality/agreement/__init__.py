@@ -4,8 +4,9 @@ from hiveguard_pipeline.quality.agreement.causes import Deviations
 from hiveguard_pipeline.quality.agreement.cohen import Kappas, pairwise
 from hiveguard_pipeline.quality.agreement.confusion import Confusion
 from hiveguard_pipeline.quality.agreement.intervals import Estimate
-from hiveguard_pipeline.quality.agreement.judgement import LEAST_KAPPA, Judgement, judge
+from hiveguard_pipeline.quality.agreement.judgement import Judgement, judge
 from hiveguard_pipeline.quality.agreement.measured import FIGURES, Agreement, LabelAgreement, agreement
+from hiveguard_pipeline.quality.terms import LEAST_KAPPA
 
 __all__ = [
     "FIGURES",

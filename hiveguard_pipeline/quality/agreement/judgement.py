@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hiveguard_pipeline.quality.agreement.measured import Agreement
-
-LEAST_KAPPA = 0.7
+from hiveguard_pipeline.quality.terms import LEAST_KAPPA
 
 MOST_NAMED = 10
 PAIRS_SHARE = 0.5

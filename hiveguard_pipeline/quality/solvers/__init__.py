@@ -4,9 +4,10 @@
 """
 
 from hiveguard_pipeline.quality.solvers.measured import SolverQuality, measure_solvers, read_solver_quality
-from hiveguard_pipeline.quality.solvers.outliers import MEASURES, Outliers
+from hiveguard_pipeline.quality.solvers.outliers import Outliers
 from hiveguard_pipeline.quality.solvers.rows import columns_of, solver_rows
 from hiveguard_pipeline.quality.solvers.spot_checks import SpotCheck, spot_checks
+from hiveguard_pipeline.quality.terms import MEASURES
 
 __all__ = [
     "MEASURES",

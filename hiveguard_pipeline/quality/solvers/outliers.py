@@ -25,16 +25,6 @@ MOST_ROUNDS = 6
 Test = Callable[[Mask], Reals]
 """P-values of all solvers, shape (solvers,), beside the crowd of the usual ones: a mask, shape (solvers,)."""
 
-MEASURES = {
-    "consensus": "agrees with the others' consensus less than most do on the same items",
-    "gold": "is right on gold items less often than most",
-    "one_class": "gives one class more often than the others do on the same items",
-    "streak": "gives one answer in a run too long for chance",
-    "speed": "answers faster than people differ",
-    "copying": "gives another solver's answers",
-}
-"""The reasons of a flag, by name."""
-
 
 @dataclass(slots=True)
 class Outliers:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hiveguard_pipeline.quality.solvers.measured import SolverQuality
-from hiveguard_pipeline.quality.solvers.outliers import MEASURES
+from hiveguard_pipeline.quality.terms import MEASURES
 
 BIAS = "bias_"
 
