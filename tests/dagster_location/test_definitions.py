@@ -89,8 +89,19 @@ def test_loading_warns_of_nothing_superseded_beta_or_preview(
 
 def test_loading_leaves_slow_libraries_alone(loaded: subprocess.CompletedProcess[str]) -> None:
     slow = {"great_expectations", "pandas", "alembic.command", "pyspark"}
-    slow |= {"pyarrow.parquet", "pyarrow.dataset"}
+    slow |= {"pyarrow.parquet", "pyarrow.dataset", "scipy"}
     assert slow & set(loaded.stdout.split()) == set()
+
+
+def test_loading_leaves_alone_what_a_batch_of_votes_does_not_use(
+    loaded: subprocess.CompletedProcess[str],
+) -> None:
+    """Every run of the sensor is a new process that loads the code location."""
+    library = "hiveguard_pipeline"
+    others = [f"{library}.{room}" for room in ("audit", "exports", "formats", "pool", "recount", "snapshots")]
+    others += [f"{library}.quality.{room}" for room in ("agreement", "aggregation", "calibration", "solvers")]
+    others += [f"{library}.review", f"{library}.quality.structured"]
+    assert set(others) & set(loaded.stdout.split()) == set()
 
 
 def test_definitions_validate_with_the_tool_that_deployments_use(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hiveguard_pipeline.store.ledger import Applied, apply_votes
 from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.store.status import vote_counts
 from hiveguard_pipeline.store.tables import item_uuid
+from tests.dagster_location.fresh import imported_by
 
 from .voting import Casts, add_items, cast, labels_of, ledger_of, letters, standing, states, unprocessed
 
@@ -277,3 +278,18 @@ def test_an_answer_of_megabytes_stops_no_run(database: Database, dataset: Datase
     cast(database, dataset, [(name, answer) for name in "abc" for answer in ("y", long, long)])
     assert run(database, dataset).first_passes == 3
     assert {row[0] for row in labels_of(database, dataset).values()} == {long}
+
+
+def test_a_batch_loads_no_pandas(
+    database_url: str, dataset: Dataset, database: Database, tmp_path: Path
+) -> None:
+    """Its import takes longer than a batch; pyarrow brings it in where numbers and texts are converted."""
+    add_items(database, dataset, "ab")
+    cast(database, dataset, letters("a", "xxxxxx") + letters("b", "xyx"))
+    code = (
+        "from hiveguard_pipeline.store.ledger import apply_votes\n"
+        "from hiveguard_pipeline.store.schema import open_database\n"
+        f"done = apply_votes(open_database({database_url!r}), {dataset.name!r}, run_id='run')\n"
+        "assert (done.first_passes, done.batches) == (2, 1), done"
+    )
+    assert imported_by(code, ["pandas", "pyarrow.compute"], cwd=tmp_path) == {"pyarrow.compute"}
