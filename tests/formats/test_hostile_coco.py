@@ -103,6 +103,26 @@ BAD: dict[str, tuple[Any, str]] = {
     "closed too often": (TEXT + "}", r"byte \d+: a bracket is closed that was not opened"),
     "two documents": (TEXT + TEXT, r"stands there twice|Extra data"),
     "annotations twice": (TEXT[:-1] + ', "annotations": []}', r"'annotations' stands there twice"),
+    "a key twice": (
+        TEXT.replace('"bbox": [10.25', '"id": 8, "bbox": [10.25'),
+        r'annotations\[1\]: the key "id" stands there twice',
+    ),
+    "a key twice in a mask": (
+        TEXT.replace('"counts": [1', '"counts": [2], "counts": [1'),
+        r'annotations\[2\]: the key "counts" stands there twice',
+    ),
+    "a key twice, once with an escape": (
+        TEXT.replace('"file_name": "a.jpg"', r'"\u0069d": 5, "x": "\u003a", "file_name": "a.jpg"'),
+        r'images\[0\]: the key "id" stands there twice',
+    ),
+    "a key twice beside an address": (
+        TEXT.replace('"file_name": "a.jpg"', '"x": 1, "url": "s3://a:b", "x": 1, "file_name": "a.jpg"'),
+        r'images\[0\]: the key "x" stands there twice',
+    ),
+    "a key twice in the rest": (
+        TEXT[:-1] + ', "note": 1, "note": {"a:": 1}}',
+        r'beside images and annotations: the key "note" stands there twice',
+    ),
     "brackets mixed up": (TEXT.replace("40.1]", "40.1}"), r"annotations\[1\].*not JSON"),
     "no comma": (TEXT.replace("}, {", "} {", 1), r"images|annotations"),
     "two commas": (TEXT.replace("}, {", "},, {", 1), r"images|annotations"),
@@ -161,6 +181,14 @@ def test_keys_may_be_written_with_escapes(tmp_path: Path) -> None:
     source = save(tmp_path / "a.json", TEXT.replace('"annotations"', r'"\u0061nnotations"'))
     convert(source, "coco", tmp_path / "out.json", "coco")
     assert json.loads((tmp_path / "out.json").read_text()) == small()
+
+
+def test_colons_that_are_no_keys_of_their_own_are_taken(tmp_path: Path) -> None:
+    odd = {"url": "https://host:8/a b://c", "at": "12:30", "x": [{"a:": {"b": ":"}}, 1], "big": 10**30}
+    given = small(images=images(**odd), annotations=[annotation(1, 5, attributes={"a": {"b": ":"}}, **odd)])
+    source = save(tmp_path / "a.json", json.dumps(given).replace("12:30", r"12\u003a30"))
+    convert(source, "coco", tmp_path / "out.json", "coco")
+    assert json.loads((tmp_path / "out.json").read_text()) == given
 
 
 @pytest.mark.parametrize(

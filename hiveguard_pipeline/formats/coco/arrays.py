@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.formats.coco.keys import may_have_equal_keys, refuse_equal_keys
 from hiveguard_pipeline.formats.coco.survey import LargeArray, survey
 from hiveguard_pipeline.formats.json_text import json_value
 
@@ -35,10 +36,10 @@ class JsonArrays:
         self._refuse_other_files()
         found = survey(self._file, shown, names)
         self._arrays = found.arrays
-        pieces = [self._bytes(start, end) for start, end in found.rest]
-        self.rest: dict[str, Any] = json_value(
-            b"".join(pieces).removeprefix(_BOM), f"{shown}: beside {' and '.join(names)}", depth_known=True
-        )
+        text = b"".join(self._bytes(start, end) for start, end in found.rest).removeprefix(_BOM)
+        where = f"{shown}: beside {' and '.join(names)}"
+        self.rest: dict[str, Any] = json_value(text, where, depth_known=True)
+        refuse_equal_keys(text, self.rest, where)
         if not isinstance(self.rest, dict):
             raise BadInputError(f"{shown}: a JSON object is wanted.")
         for name in names:
@@ -92,6 +93,10 @@ class JsonArrays:
             raise
         if len(found) != last - first:
             self._refuse_scalar(name, first)
+        if may_have_equal_keys(text, found):
+            for place, value in enumerate(found, first):
+                element = self._bytes(int(array.starts[place]), int(array.ends[place]))
+                refuse_equal_keys(element, value, f"{where}[{place}]")
         return found
 
     def _check_between(self, name: str, place: int, start: int, end: int) -> None:
