@@ -28,8 +28,8 @@ SELECT md5(string_agg(said, ',' ORDER BY said)) FROM (
    relrowsecurity, CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid)
    WHEN relkind = 'i' THEN pg_get_indexdef(c.oid) END)
    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE {_OURS}
- UNION ALL SELECT concat_ws('|', 'column', attrelid::regclass, attnum, attname, atttypid, atttypmod, attnotnull,
-   attidentity, attacl, attisdropped, pg_get_expr(adbin, adrelid))
+ UNION ALL SELECT concat_ws('|', 'column', attrelid::regclass, attnum, attname, atttypid, atttypmod,
+   attnotnull, attidentity, attacl, attisdropped, pg_get_expr(adbin, adrelid))
    FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
    LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum WHERE {_OURS}
  UNION ALL SELECT concat_ws('|', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(k.oid))

@@ -1,8 +1,6 @@
 """A role with just the grants of docs/postgres.md runs everything."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +9,9 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.demo import SCENES, simulate, write_crowd
 from hiveguard_pipeline.store.database import parse_url
+from tests.cli.conftest import Terminal
 
 DOC = Path(__file__).parents[2] / "docs" / "postgres.md"
-HIVEGUARD = str(Path(sys.executable).parent / "hiveguard")
 PASSWORD = "sw0rdfish-7"
 
 
@@ -48,17 +46,15 @@ def pipeline_environment(
 
 
 def test_a_role_with_the_documented_grants_runs_every_command(
-    pipeline_environment: dict[str, str], tmp_path: Path
+    pipeline_environment: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said = ""
+    terminal = Terminal(pipeline_environment, tmp_path)
 
     def hiveguard(*arguments: str) -> str:
         nonlocal said
-        done = subprocess.run(
-            [HIVEGUARD, *arguments], env=pipeline_environment, capture_output=True, text=True, check=False
-        )
+        done = terminal(*arguments)
         said += done.stdout + done.stderr
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout
 
     paths = write_crowd(simulate(SCENES[0], 300, 5), tmp_path)
@@ -95,6 +91,7 @@ def test_a_role_with_the_documented_grants_runs_every_command(
     hiveguard("labels", "export", "--fmt", "csv")
     hiveguard("datasets", "show", "animals")
     hiveguard("verify")
+    said += "".join(capfd.readouterr())
     assert PASSWORD not in said
 
 
