@@ -2,16 +2,25 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.schema import open_database
 from tests.postgres import Postgres, server
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def _write_without_waiting(connection: object, _record: object) -> None:
+    """Tests kill processes, never the machine, so SQLite need not wait for the disk, ours or Dagster's."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")
