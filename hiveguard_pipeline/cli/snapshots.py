@@ -159,7 +159,7 @@ def diff(before: str, after: str, fmt: str) -> None:
     for change in found.schema:
         say(f"classes, version {change.version}: {change.change} by {change.actor} ({change.reason})")
     rows = (
-        asdict(change)
+        {name: getattr(change, name) for name in _CHANGES}
         | {name: confidence(getattr(change, name)) for name in ("confidence_from", "confidence_to")}
         for change in found.changes()
     )

@@ -195,7 +195,7 @@ def _shared(old: pa.Table, new: pa.Table) -> tuple[Mask, Mask]:
     if found is not None:
         return found
     places = pc.index_in(ids, value_set=were)
-    stayed = np.asarray(pc.is_valid(places).to_numpy(zero_copy_only=False))
+    stayed = _mask(pc.is_valid(places))
     kept = np.zeros(len(were), dtype=bool)
     kept[places.drop_null().to_numpy()] = True
     return kept, stayed
@@ -245,7 +245,17 @@ def _differ(old: Any, new: Any, here: Mask, there: Mask) -> Mask:
     unlike = pc.not_equal(one, other)
     known = pc.is_valid(unlike)
     either = pc.xor(pc.is_null(one), pc.is_null(other))
-    return np.asarray(pc.or_(pc.and_kleene(known, unlike), either).to_numpy())
+    return _mask(pc.or_(pc.and_kleene(known, unlike), either))
+
+
+def _mask(found: Any) -> Mask:
+    """Arrow's booleans, none of them null, as numpy's; its own to_numpy imports pandas."""
+    masks = [np.zeros(0, dtype=np.uint8)]
+    for chunk in found.chunks if isinstance(found, pa.ChunkedArray) else [found]:
+        if len(chunk):
+            bits = np.unpackbits(np.frombuffer(chunk.buffers()[1], dtype=np.uint8), bitorder="little")
+            masks.append(bits[chunk.offset : chunk.offset + len(chunk)])
+    return np.concatenate(masks).view(np.bool_)
 
 
 def _same(folder: SnapshotFolder, before: str, after: str) -> set[str]:

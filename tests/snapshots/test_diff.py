@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hiveguard_pipeline.review import correct
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.snapshots import create_snapshot, diff_snapshots, find_snapshot
+from hiveguard_pipeline.snapshots.diff import _mask
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
@@ -180,3 +183,14 @@ def test_ids_of_any_form_are_joined_by_what_they_say() -> None:
         kept, stayed = _shared(old, new)
         assert np.array_equal(kept, np.isin(first, second).reshape(len(first)))
         assert np.array_equal(stayed, np.isin(second, first).reshape(len(second)))
+
+
+def test_masks_of_arrow_are_read_bit_by_bit_wherever_they_begin() -> None:
+    values = [place % 3 == 0 for place in range(29)]
+    whole = pa.array(values)
+    for start in range(12):
+        assert _mask(whole.slice(start)).tolist() == values[start:]
+    pieces = pa.chunked_array([whole.slice(3, 0), whole.slice(3, 9), whole.slice(12)], type=pa.bool_())
+    assert _mask(pieces).tolist() == values[3:]
+    assert _mask(pieces).dtype == np.bool_
+    assert _mask(pa.chunked_array([], type=pa.bool_())).tolist() == []
