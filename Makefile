@@ -44,7 +44,7 @@ bench: .venv/.test peers
 bench-quick:
 	@$(MAKE) bench QUICK=1
 
-peers: .peers/crowd-kit/.installed .peers/formats/.installed
+peers: .peers/crowd-kit/.installed .peers/formats/.installed .peers/texts/.installed
 
 # What irrCAC, statsmodels, scikit-learn and crowd-kit say of the real votes, for the tests of quality.
 golden: .peers/irrcac/.installed .peers/crowd-kit/.installed
@@ -64,6 +64,8 @@ lock:
 	  --no-annotate --no-strip-extras -o benchmarks/formats.lock
 	uv pip compile benchmarks/irrcac.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/irrcac.lock
+	uv pip compile benchmarks/texts.in --no-deps --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o benchmarks/texts.lock
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
