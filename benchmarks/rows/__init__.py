@@ -2,6 +2,7 @@
 
 from benchmarks.bench import RowMaker
 from benchmarks.rows import (
+    active,
     aggregation,
     exports,
     formats,
@@ -22,6 +23,8 @@ ROWS: dict[str, RowMaker] = {
     "aggregation": aggregation.rows,
     "calibration": real_votes.calibration_rows,
     "replayed": real_votes.replayed_rows,
+    "active": active.label_rows,
+    "selection": active.speed_rows,
     "apply": unprocessed.apply_rows,
     "orm": unprocessed.orm_rows,
     "import": imports.rows,

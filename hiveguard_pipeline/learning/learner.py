@@ -87,7 +87,7 @@ class ActiveLearner:
             labelled = own.pool.labelled() if labelled is None else labelled
         size, known = count(X), None if labelled is None else count(labelled)
         candidates, drawn = self._candidates(size, n_instances)
-        ids = None if own is None else own.pool.item_ids
+        ids = None if own is None else own.item_ids
         among = X if candidates is None else take(X, candidates)
         selection = select(
             self.strategy,
@@ -128,7 +128,7 @@ class ActiveLearner:
                 f"position {unknown[0]} was not returned by a query of the dataset's pool as it is now"
                 f" ({len(unknown)} of {len(wanted)} positions were not): export what the last query returned"
             )
-        return self._own.pool.push_to_label_studio(self._own.pool.item_ids[wanted].tolist(), project_id)
+        return self._own.pool.push_to_label_studio(self._own.item_ids[wanted].tolist(), project_id)
 
     def _candidates(self, size: int, n: int) -> tuple[Positions | None, tuple[str, ...]]:
         """Which items are scored (None: all), in rising position, and what to say of it."""
@@ -213,17 +213,20 @@ class ActiveLearner:
 
 
 class _OwnPool:
-    """The dataset's pool of the last query, and the positions in it that were returned."""
+    """The dataset's pool as the last query saw it, and the positions in it that were returned."""
 
-    def __init__(self, pool: Pool, returned: set[int]) -> None:
+    def __init__(self, pool: Pool, item_ids: NDArray[np.str_], returned: set[int]) -> None:
         self.pool = pool
+        self.item_ids = item_ids
         self.returned = returned
 
     @classmethod
     def of(cls, pool: Pool, before: "_OwnPool | None") -> "_OwnPool":
         """Positions of an earlier query still hold if the same items stand in the same order."""
-        same = before is not None and np.array_equal(before.pool.item_ids, pool.item_ids)
-        return cls(pool, before.returned if same and before is not None else set())
+        item_ids = np.array(pool.item_ids)
+        if before is not None and np.array_equal(before.item_ids, item_ids):
+            return cls(pool, item_ids, before.returned)
+        return cls(pool, item_ids, set())
 
 
 def _several(model: Any) -> list[Any]:
