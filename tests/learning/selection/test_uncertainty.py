@@ -1,5 +1,7 @@
 """Uncertainty by its formulas, and what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,3 +120,14 @@ def test_scores_of_ones_own_are_ranked_and_checked() -> None:
         most_uncertain([0.1, np.nan], 1)
     with pytest.raises(BadInputError, match="item 0 has -1"):
         most_uncertain([-1.0, 0.5], 1)
+
+
+def test_a_large_pool_is_ranked_in_little_memory() -> None:
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 100_000)
+    tracemalloc.start()
+    try:
+        uncertainty(rows, 1_000, "entropy")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < rows.nbytes / 2
