@@ -23,13 +23,16 @@ class SelectionWarning(UserWarning):
 
 
 def large_query(strategy: str, n: int, pool: int, labelled: int | None) -> tuple[str, ...]:
-    """What to say of n picks from a pool of this size, with so many labelled items (None: not known)."""
+    """What to say of n picks from a pool of this size.
+
+    labelled: how many items have a label; None where that is not known, 0 for a model from elsewhere.
+    """
     if strategy not in REASONS:
         return ()
     found = []
     if n > LARGE_SHARE_OF_POOL * pool:
         found.append(f"more than {LARGE_SHARE_OF_POOL:.0%} of the pool of {pool}")
-    if labelled is not None and n > LARGE_SHARE_OF_LABELLED * labelled:
+    if labelled and n > LARGE_SHARE_OF_LABELLED * labelled:
         found.append(f"more than {LARGE_SHARE_OF_LABELLED:.0%} of the {labelled} labelled items")
     if not found:
         return ()

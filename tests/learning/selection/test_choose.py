@@ -80,6 +80,7 @@ def test_of_a_large_pool_k_centre_sees_the_least_sure(monkeypatch: pytest.Monkey
         (100, 399, "more than 25% of the 399 labelled items:"),
         (101, 100, "more than 5% of the pool of 2000 and more than 25% of the 100 labelled items:"),
         (100, None, None),
+        (100, 0, None),
     ],
 )
 def test_a_query_that_is_too_large_is_answered_with_a_caution(
