@@ -24,6 +24,7 @@ from hiveguard_pipeline.learning.model_answers import (
 )
 from hiveguard_pipeline.learning.pool import Pool, Pools
 from hiveguard_pipeline.learning.selection import DEFAULT, STRATEGIES, Selection, SelectionWarning, select
+from hiveguard_pipeline.learning.selection.inputs import wanted
 
 Positions = NDArray[np.int64]
 
@@ -86,7 +87,7 @@ class ActiveLearner:
             X = own.pool.features()  # noqa: N806
             labelled = own.pool.labelled() if labelled is None else labelled
         size, known = count(X), None if labelled is None else count(labelled)
-        candidates, drawn = self._candidates(size, n_instances)
+        candidates, drawn = self._candidates(size, wanted(n_instances, size))
         ids = None if own is None else own.item_ids
         among = X if candidates is None else take(X, candidates)
         selection = select(
@@ -94,7 +95,7 @@ class ActiveLearner:
             n_instances,
             **self._inputs(among, labelled),
             labelled=known,
-            pool=count(among),
+            pool=size,
             seed=self.seed,
             ties=self._ties(count(among), ids, candidates),
         )
@@ -114,26 +115,26 @@ class ActiveLearner:
         indices: positions in the dataset's own pool. Raises BadInputError for positions that are not of it,
         or that no query returned: another item may stand there by now.
         """
-        wanted = np.asarray(indices)
-        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+        positions = np.asarray(indices)
+        if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
             raise BadInputError("indices: expected a list of positions, as query returns them")
         if self._own is None:
             raise BadInputError(
                 "these positions are not of a dataset's own pool: the last query was given X, or there was"
                 " none. Query without X, then export what it returns"
             )
-        unknown = [position for position in wanted.tolist() if position not in self._own.returned]
+        unknown = [position for position in positions.tolist() if position not in self._own.returned]
         if unknown:
             raise BadInputError(
                 f"position {unknown[0]} was not returned by a query of the dataset's pool as it is now"
-                f" ({len(unknown)} of {len(wanted)} positions were not): export what the last query returned"
+                f" ({len(unknown)} of {len(positions)} were not): export what the last query returned"
             )
-        return self._own.pool.push_to_label_studio(self._own.item_ids[wanted].tolist(), project_id)
+        return self._own.pool.push_to_label_studio(self._own.item_ids[positions].tolist(), project_id)
 
     def _candidates(self, size: int, n: int) -> tuple[Positions | None, tuple[str, ...]]:
         """Which items are scored (None: all), in rising position, and what to say of it."""
         most = max(self.pool_size, n)
-        if size <= most:
+        if size <= most or self.strategy == "random":
             return None, ()
         drawn = np.sort(np.random.default_rng(self.seed).choice(size, most, replace=False)).astype(np.int64)
         return drawn, (f"{most} of {size} items of the pool, drawn at random, were scored",)

@@ -74,10 +74,10 @@ def select(
 
     Everything but labelled_embedding has a row (probabilities and each member of the committee: of classes;
     votes: counts of answers; scores: one number, higher = less sure) for each item of the pool, at the same
-    position. labelled: how many items have a label (default: rows of labelled_embedding); pool: how many
-    items there are, where no array says so. ties: a key for each item, smallest first among equal scores;
-    default position. The same arguments give the same picks. A query that is too large is answered, with a
-    note. Raises BadInputError.
+    position. labelled: how many items have a label (default: rows of labelled_embedding). pool: how many
+    items there are, where no array says so or the arrays hold only some of them. ties: a key for each item,
+    smallest first among equal scores; default position. The same arguments give the same picks. A query that
+    is too large is answered, with a note. Raises BadInputError.
     """
     if strategy not in STRATEGIES:
         raise BadInputError(f"no strategy {strategy!r}: there are {', '.join(STRATEGIES)}")
@@ -92,6 +92,7 @@ def select(
         members = [matrix(one, f"committee, model {number}") for number, one in enumerate(committee)]
     _check(STRATEGIES[strategy], {**rows, "committee": members}, method)
     size = _size(rows, members or [], pool)
+    whole = size if pool is None else pool
     base = _matrix(labelled_embedding, "labelled embedding")
     query = _Query(
         n=wanted(n, size),
@@ -107,7 +108,7 @@ def select(
         labelled = len(base)
     selection = _RUN[strategy](query)
     asked_a_model = members is not None if strategy == "committee" else query.unsure
-    return selection.cautioned(*large_query(strategy, n, size, labelled)) if asked_a_model else selection
+    return selection.cautioned(*large_query(strategy, n, whole, labelled)) if asked_a_model else selection
 
 
 def _uncertainty(query: _Query) -> Selection:
@@ -186,14 +187,17 @@ def _matrix(values: ArrayLike | None, name: str) -> Array | None:
 def _size(rows: dict[str, Array | None], members: list[Array], pool: int | None) -> int:
     sizes = {name: len(array) for name, array in rows.items() if array is not None}
     sizes.update({f"committee, model {number}": len(array) for number, array in enumerate(members)})
-    if pool is not None:
-        sizes["pool"] = pool
+    if not sizes and pool is not None:
+        return pool
     if not sizes:
         raise BadInputError("how large is the pool? Give pool, or an array with a row for each item")
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise BadInputError(f"different lengths: {said}; each has a row for each item of the pool")
-    return next(iter(sizes.values()))
+    size = next(iter(sizes.values()))
+    if pool is not None and pool < size:
+        raise BadInputError(f"pool is {pool}, and there are {size} items to pick from")
+    return size
 
 
 def _check(strategy: Strategy, given: dict[str, Any], method: str | None) -> None:

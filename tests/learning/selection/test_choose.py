@@ -106,6 +106,11 @@ def test_what_does_not_rank_by_a_model_is_not_cautioned() -> None:
         assert select(strategy, 1_000, **given).cautions == ()  # type: ignore[arg-type]
 
 
+def test_a_query_is_held_against_the_whole_pool_where_only_some_of_it_was_scored() -> None:
+    assert select("uncertainty", 150, probabilities=ROWS, pool=3_000).cautions == ()
+    assert "5% of the pool of 2999" in select("uncertainty", 150, probabilities=ROWS, pool=2_999).cautions[0]
+
+
 def test_the_labelled_items_are_counted_by_their_embedding() -> None:
     found = select("hybrid", 100, probabilities=ROWS, embedding=POINTS, labelled_embedding=KNOWN[:300])
     assert "of the 300 labelled items" in found.cautions[0]
@@ -128,6 +133,11 @@ def test_random_draws_evenly() -> None:
         ("hybrid", {"probabilities": ROWS}, "needs embedding"),
         ("random", {}, "how large is the pool"),
         ("random", {"pool": 3}, "5 items wanted, and the pool has 3"),
+        (
+            "uncertainty",
+            {"probabilities": ROWS, "pool": 9},
+            "pool is 9, and there are 2000 items to pick from",
+        ),
         ("hybrid", {"probabilities": ROWS, "embedding": POINTS[:9]}, "probabilities 2000, embedding 9"),
         ("uncertainty", {"probabilities": ROWS, "method": "kl"}, "method 'kl': expected margin"),
         ("random", {"pool": 9, "method": "kl"}, "expected none"),
