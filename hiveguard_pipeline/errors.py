@@ -9,5 +9,13 @@ class BadInputError(HiveGuardError):
     """A file, a setting or a name that cannot be taken as it is; nothing was changed."""
 
 
+class SettingError(BadInputError):
+    """A setting that cannot be used, and its key."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
 class StoreUnavailableError(HiveGuardError):
     """The database could not be reached or stayed busy; nothing was changed."""

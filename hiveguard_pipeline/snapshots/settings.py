@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.errors import BadInputError, SettingError
 from hiveguard_pipeline.rules.policy import ONE, decimal_text, millionths
 from hiveguard_pipeline.snapshots.header import DEFAULT_SHARE, SPLIT_METHODS
 from hiveguard_pipeline.store import tables as t
@@ -76,14 +76,6 @@ def checked(settings: ExportSettings, given: Mapping[str, Any], task_type: str) 
         except BadInputError as error:
             raise SettingError(key, str(error)) from None
     return settings
-
-
-class SettingError(BadInputError):
-    """A setting that cannot be used, and its key."""
-
-    def __init__(self, key: str, why: str) -> None:
-        super().__init__(why)
-        self.key = key
 
 
 def export_settings(connection: sa.Connection, dataset: Dataset) -> ExportSettings:

@@ -6,41 +6,25 @@ groups are ranked by u and the first ones are train, as many as fit into share x
 but a new row can move others.
 """
 
-import hashlib
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hiveguard_pipeline.rules.arithmetic import Mask
+from hiveguard_pipeline.rules.hash_split import ALL, Hashes, below, hashes_of, limit_of_share
 from hiveguard_pipeline.rules.policy import ONE
 
-TRAIN, VALIDATION = SPLITS = ("train", "validation")
-ALL = 1 << 64
-"""A limit that every hash lies below."""
+__all__ = ["ALL", "SPLITS", "group_hashes", "in_train", "limit_of_rank", "limit_of_share", "split_names"]
 
-Hashes = np.ndarray[Any, Any]
-"""uint64"""
+TRAIN, VALIDATION = SPLITS = ("train", "validation")
 
 
 def group_hashes(salt: str, keys: Any) -> Hashes:
     """u of each group key; keys: Arrow strings, shape (n,), no nulls."""
-    begun = hashlib.sha256(salt.encode() + b"\0")
-
-    def digest(key: bytes) -> bytes:
-        one = begun.copy()
-        one.update(key)
-        return one.digest()[:8]
-
     groups = keys.dictionary_encode()
-    found = b"".join(map(digest, groups.dictionary.cast(pa.binary()).to_pylist()))
-    each = np.frombuffer(found, dtype=">u8").astype(np.uint64)
+    each = hashes_of(salt, groups.dictionary.cast(pa.binary()).to_pylist())
     return np.asarray(each[groups.indices.to_numpy(zero_copy_only=False)])
-
-
-def limit_of_share(train_share: int) -> int:
-    """The least integer that no u of train reaches; train_share in millionths."""
-    return -(-train_share * ALL // ONE)
 
 
 def limit_of_rank(hashes: Hashes, train_share: int) -> int:
@@ -59,9 +43,7 @@ def limit_of_rank(hashes: Hashes, train_share: int) -> int:
 
 def in_train(hashes: Hashes, limit: int) -> Mask:
     """Which rows are for training; shape (n,)."""
-    if limit >= ALL:
-        return np.ones(len(hashes), dtype=bool)
-    return np.asarray(hashes < np.uint64(limit))
+    return below(hashes, limit)
 
 
 def split_names(train: Mask) -> Any:
