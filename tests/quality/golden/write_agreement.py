@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd  # noqa: TID253
 from irrCAC.raw import CAC
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score  # noqa: TID253
 from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
 
 PAIRS_KEPT = 100

@@ -1,0 +1,174 @@
+"""Model files: which kinds there are, and what stands between a file and the library that reads it.
+
+| kind | file | what is read |
+|---|---|---|
+| weak, skops | .skops | types that skops trusts by itself and those that are named, nothing else |
+| onnx | .onnx | operators of ONNX; a file that names data outside itself is refused |
+| pickle | .pkl, .pickle, .joblib | anything runs: only a file whose sha256 was given by who trusts it |
+
+The bytes that are checked are the bytes that are loaded: a file is read once, and never by its name again.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hiveguard_pipeline.errors import BadInputError
+
+KIND_OF = {".skops": "skops", ".onnx": "onnx", ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle"}
+"""Ending of a file -> kind. Whatever else the file is, its kind's reader refuses it."""
+
+MOST_BYTES = 4 << 30
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How a model file is to be read.
+
+    classes: the names of its outputs, in order; None where the file says them itself. trusted: names of
+    types that a skops file may hold. sha256: of the pickle that is trusted. logits: its outputs are scores,
+    which become probabilities by softmax.
+    """
+
+    kind: str
+    classes: tuple[str, ...] | None = None
+    trusted: tuple[str, ...] = ()
+    sha256: str | None = None
+    logits: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values, without what is the default."""
+        return {
+            **({"trusted": list(self.trusted)} if self.trusted else {}),
+            **({"logits": True} if self.logits else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready: its classes, and probabilities for rows as its features describe them.
+
+    predict_proba(rows) -> float array of shape (n, classes). The attribute `classes_` is what
+    scikit-learn's own models have.
+    """
+
+    classes: tuple[str, ...]
+    predict: Callable[[Any], Any]
+    estimator: Any = field(default=None, repr=False)
+
+    @property
+    def classes_(self) -> Any:
+        """The classes as an array of texts."""
+        return np.array(self.classes)
+
+    def predict_proba(self, rows: Any) -> Any:
+        """Probabilities, shape (n, classes); raises BadInputError where the model gives something else."""
+        try:
+            found = np.asarray(self.predict(rows), dtype=np.float64)
+        except BadInputError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's model may raise anything
+            raise BadInputError(
+                f"the model cannot score its features: {type(error).__name__}: {_one_line(error)}"
+            ) from None
+        shape = (_length(rows), len(self.classes))
+        if found.shape != shape:
+            raise BadInputError(
+                f"the model gives an array of shape {found.shape}, not {shape} (rows, classes)"
+            )
+        if len(found) and (
+            not np.isfinite(found).all()
+            or found.min() < -_TOLERANCE
+            or np.abs(found.sum(axis=1) - 1).max() > _TOLERANCE
+        ):
+            raise BadInputError(
+                "the model's outputs are no probabilities (each row from 0 to 1, with the sum 1); for scores"
+                " of an ONNX model there is --logits"
+            )
+        return np.clip(found, 0, 1)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a model file, by its ending; raises BadInputError for any other."""
+    kind = KIND_OF.get(path.suffix.lower())
+    if kind is None:
+        raise BadInputError(
+            f"{path.name}: model files end in {', '.join(KIND_OF)}; `docs/models.md` says how to write one"
+        )
+    return kind
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a model file. Raises BadInputError where it is missing or too large."""
+    try:
+        if not path.is_file():
+            raise BadInputError(f"{path} is no file" if path.exists() else f"{path} does not exist")
+        if path.stat().st_size > MOST_BYTES:
+            raise BadInputError(f"{path} is larger than {MOST_BYTES >> 30} GiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def load(data: bytes, name: str, checkpoint: Checkpoint) -> Loaded:
+    """The model of a file's bytes. name: of the file, for errors. Raises BadInputError for one of no use.
+
+    Nothing of the file is executed before its kind's checks have passed.
+    """
+    if checkpoint.kind == "onnx":
+        from hiveguard_pipeline.learning.models.onnx import load_onnx
+
+        return load_onnx(data, name, checkpoint.classes, logits=checkpoint.logits)
+    if checkpoint.kind in ("weak", "skops"):
+        from hiveguard_pipeline.learning.models.skops import load_skops
+
+        return of_estimator(load_skops(data, name, checkpoint.trusted), name, checkpoint.classes)
+    if checkpoint.kind == "pickle":
+        return of_estimator(_unpickled(data, name, checkpoint.sha256), name, checkpoint.classes)
+    raise BadInputError(f"{checkpoint.kind!r} is no kind of model file")
+
+
+def of_estimator(model: Any, name: str, classes: Sequence[str] | None) -> Loaded:
+    """A fitted model of scikit-learn's kind as one that is ready."""
+    if not callable(getattr(model, "predict_proba", None)):
+        raise BadInputError(
+            f"{name} holds a {type(model).__name__}, which has no predict_proba: it gives no probabilities"
+        )
+    own = getattr(model, "classes_", None)
+    if classes is None and own is None:
+        raise BadInputError(f"{name} does not say its classes; name them with --classes, in its order")
+    names = tuple(map(str, classes if classes is not None else np.asarray(own).tolist()))
+    return Loaded(names, model.predict_proba, model)
+
+
+def _unpickled(data: bytes, name: str, trusted: str | None) -> Any:
+    found = hashlib.sha256(data).hexdigest()
+    if trusted is None or trusted.lower() != found:
+        raise BadInputError(
+            f"{name} is a pickle, and loading one runs whatever its maker put in it"
+            + (f"; its sha256 is {found}, not the {trusted} that is trusted" if trusted else "")
+            + "; write the model with skops or as ONNX, or, if you made this very file, add --trust-pickle"
+            " with its sha256"
+        )
+    import io
+
+    from hiveguard_pipeline.learning.extras import needed
+
+    try:
+        # joblib reads plain pickles too.
+        return needed("joblib").load(io.BytesIO(data))
+    except Exception as error:  # noqa: BLE001 - a pickle may raise anything
+        raise BadInputError(f"{name} cannot be loaded: {type(error).__name__}: {_one_line(error)}") from None
+
+
+def _length(rows: Any) -> int:
+    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
