@@ -1,4 +1,4 @@
-"""A dataset described by a YAML file: name, task type, modality, classes, the six settings, its exports.
+"""A dataset described by a YAML file: name, task type, modality, classes, policy, exports, active learning.
 
 Every value is read as text, so that classes named `yes`, `no` or `01` stay what they are.
 """
@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.errors import BadInputError, SettingError
+from hiveguard_pipeline.learning.settings import KEYS as ACTIVE_KEYS
+from hiveguard_pipeline.learning.settings import ActiveSettings, set_active_settings
+from hiveguard_pipeline.learning.settings import checked as checked_active
 from hiveguard_pipeline.rules.class_names import check_new_class
 from hiveguard_pipeline.rules.policy import ALL_SETTINGS
 from hiveguard_pipeline.settings import policy_from_environment
 from hiveguard_pipeline.snapshots.settings import KEYS as EXPORT_KEYS
-from hiveguard_pipeline.snapshots.settings import ExportSettings, SettingError, checked, set_export_settings
+from hiveguard_pipeline.snapshots.settings import ExportSettings, checked, set_export_settings
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
     MODALITIES,
@@ -22,7 +25,9 @@ from hiveguard_pipeline.store.datasets import (
     list_datasets,
 )
 
-KEYS = ("name", "task_type", "modality", "classes", "export")
+KEYS = ("name", "task_type", "modality", "classes", "export", "active_learning")
+_SECTIONS = {"export": EXPORT_KEYS, "active_learning": ACTIVE_KEYS}
+"""Keys that hold keys."""
 _LISTS = ("classes", "export.formats")
 
 
@@ -36,13 +41,9 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     for key, value in values.items():
         if key not in (*KEYS, *ALL_SETTINGS):
             raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *ALL_SETTINGS))}")
-        if key != "export":
+        if key not in _SECTIONS:
             _check_kind(key, value, refuse)
-    exports = values.get("export") or {}
-    if not isinstance(exports, dict):
-        raise refuse("export", f"export holds keys: {', '.join(EXPORT_KEYS)}")
-    for key, value in exports.items():
-        _check_kind(f"export.{key}", value, refuse)
+    exports, learning = (_section(values, name, refuse) for name in _SECTIONS)
     if "name" not in values:
         raise refuse("name", "the config names no dataset (name: ...)")
     name, classes = str(values["name"]), values.get("classes")
@@ -56,8 +57,8 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
                 " classes add|rename|merge|remove` does",
             )
         _check_exports(exports, existing.task_type, refuse)
-        if exports:
-            set_export_settings(database, name, exports)
+        _check_learning(learning, refuse)
+        _set(database, name, exports, learning)
         return existing, False
     try:
         for class_name in classes or ():
@@ -67,6 +68,7 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     modality = str(values["modality"]) if "modality" in values else None
     by_modality = TASK_TYPES.get(modality or MODALITIES[0], "")
     _check_exports(exports, str(values.get("task_type", by_modality)), refuse)
+    _check_learning(learning, refuse)
     try:
         policy = policy_from_environment().replaced(
             {key: values[key] for key in ALL_SETTINGS if key in values}
@@ -83,9 +85,27 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
         )
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from None
+    _set(database, name, exports, learning)
+    return dataset, True
+
+
+def _section(
+    values: dict[str, Any], name: str, refuse: Callable[[str, str], BadInputError]
+) -> dict[str, Any]:
+    """The keys below a key, each with a value of the right kind."""
+    found = values.get(name) or {}
+    if not isinstance(found, dict):
+        raise refuse(name, f"{name} holds keys: {', '.join(_SECTIONS[name])}")
+    for key, value in found.items():
+        _check_kind(f"{name}.{key}", value, refuse)
+    return found
+
+
+def _set(database: Database, name: str, exports: dict[str, Any], learning: dict[str, Any]) -> None:
     if exports:
         set_export_settings(database, name, exports)
-    return dataset, True
+    if learning:
+        set_active_settings(database, name, learning)
 
 
 def _check_kind(key: str, value: Any, refuse: Callable[[str, str], BadInputError]) -> None:
@@ -103,6 +123,13 @@ def _check_exports(
         checked(ExportSettings(salt=""), exports, task_type)
     except SettingError as error:
         raise refuse(f"export.{error.key}", str(error)) from None
+
+
+def _check_learning(learning: dict[str, Any], refuse: Callable[[str, str], BadInputError]) -> None:
+    try:
+        checked_active(ActiveSettings(), learning)
+    except SettingError as error:
+        raise refuse(f"active_learning.{error.key}", str(error)) from None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -130,8 +157,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     _refuse_doubled(path, node)
     lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
     for key, below in node.value:
-        if key.value == "export" and isinstance(below, yaml.MappingNode):
-            lines |= {f"export.{inner.value}": inner.start_mark.line + 1 for inner, _ in below.value}
+        if key.value in _SECTIONS and isinstance(below, yaml.MappingNode):
+            lines |= {f"{key.value}.{inner.value}": inner.start_mark.line + 1 for inner, _ in below.value}
     return values, lines
 
 

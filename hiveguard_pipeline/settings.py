@@ -1,4 +1,4 @@
-"""Where things are: the home, the database, Dagster's own home, the exports and the snapshots.
+"""Where things are: the home, the database, Dagster's own home, the exports, the snapshots, the models.
 
 Everything is read from the environment when asked for, never at import. What a policy is stands in
 `rules.policy`; here is only how the environment gives one to a new dataset.
@@ -33,6 +33,7 @@ class Settings:
     exports_kept: int
     snapshot_root: str
     snapshots_kept: int
+    model_root: str
     failure_webhook: str | None
     run_silence_seconds: int
     max_calibration_error: float | None
@@ -50,6 +51,7 @@ class Settings:
             exports_kept=_exports_kept(given.get("HIVEGUARD_EXPORTS_KEPT")),
             snapshot_root=given.get("HIVEGUARD_SNAPSHOT_ROOT") or str(home / "snapshots"),
             snapshots_kept=_snapshots_kept(given.get("HIVEGUARD_SNAPSHOTS_KEPT")),
+            model_root=given.get("HIVEGUARD_MODEL_ROOT") or str(home / "models"),
             failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
             run_silence_seconds=_run_silence(given.get("HIVEGUARD_RUN_SILENCE_SECONDS")),
             max_calibration_error=_max_error(given.get("HIVEGUARD_MAX_CALIBRATION_ERROR")),

@@ -29,6 +29,7 @@ def init(config: Path | None) -> None:
     say(f"dagster   {settings.dagster_home}")
     say(f"exports   {settings.export_root}")
     say(f"snapshots {settings.snapshot_root}")
+    say(f"models    {settings.model_root}")
     if config is not None:
         dataset, created = create_from_config(database, config)
         say(f"dataset   {dataset.name} ({'created' if created else 'there already'})")

@@ -88,3 +88,31 @@ def test_a_config_that_cannot_be_taken_is_refused_and_makes_no_dataset(
 
 def test_a_config_that_is_not_there_is_named(home: Terminal) -> None:
     assert "nowhere.yaml: No such file" in home("init", "--config", "nowhere.yaml", code=1).stderr
+
+
+def test_active_learning_is_set_by_a_config(home: Terminal) -> None:
+    write(home, CONFIG + "active_learning:\n  strategy: diversity\n  query_batch_size: 40\n")
+    home("init", "--config", "config.yaml")
+    found = {row["setting"]: row["value"] for row in home.rows("active", "settings", "--dataset", "answers")}
+    assert (found["strategy"], found["query_batch_size"], found["seed"]) == ("diversity", 40, 0)
+    write(home, CONFIG + "active_learning:\n  query_batch_size: 50\n")
+    home("init", "--config", "config.yaml")
+    found = {row["setting"]: row["value"] for row in home.rows("active", "settings", "--dataset", "answers")}
+    assert (found["strategy"], found["query_batch_size"]) == ("diversity", 50)
+
+
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        ("  strategy: hybrid\n  colour: red\n", "line 9: colour is no key of active_learning"),
+        ("  blind_share: 2\n", "line 8: blind_share must lie between 0 and 1"),
+        ("  seed: [1]\n", "line 8: active_learning.seed must be one value"),
+        ("  strategy: hybrid\n  strategy: random\n", "line 9: the key strategy is there already"),
+    ],
+)
+def test_active_learning_that_cannot_be_is_refused_with_its_line(
+    home: Terminal, section: str, why: str
+) -> None:
+    write(home, CONFIG + "active_learning:\n" + section)
+    assert why in home("init", "--config", "config.yaml", code=1).stderr
+    assert home.rows("datasets", "list") == []
