@@ -27,6 +27,8 @@ COLUMNS = [
     "confidence",
     "votes",
     "waiting_votes",
+    "proposal",
+    "proposal_probability",
 ]
 
 
@@ -39,12 +41,13 @@ def review() -> None:
 @dataset_option
 @fmt_option
 def list_(dataset_name: str | None, fmt: str) -> None:
-    """List the items that people must decide, least confident first."""
+    """List the items that people must decide, least confident first, with what a model proposes."""
     with open_store().read() as connection:
         chosen = [get_dataset(connection, dataset_name)] if dataset_name else list_datasets(connection)
         flagged = [item for dataset in chosen for item in list_flagged(connection, dataset)]
     rows = [
-        {name: getattr(item, name) for name in COLUMNS} | {"confidence": confidence(item.confidence)}
+        {name: getattr(item, name) for name in COLUMNS}
+        | {name: confidence(getattr(item, name)) for name in ("confidence", "proposal_probability")}
         for item in flagged
     ]
     emit(rows, COLUMNS, fmt)

@@ -14,7 +14,11 @@ NO_MAJORITY = "no_majority"
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """An item to review. reason is low_confidence or no_majority; confidence in millionths."""
+    """An item to review. reason is low_confidence or no_majority; confidence in millionths.
+
+    proposal: what the model says it is, and its probability in millionths; None where it says nothing, where
+    the item is blind, and where the classes are others than the model's.
+    """
 
     dataset: str
     item_id: str
@@ -26,6 +30,8 @@ class Flagged:
     confidence: int | None
     votes: int
     waiting_votes: int
+    proposal: str | None
+    proposal_probability: int | None
 
 
 def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
@@ -34,8 +40,8 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
     least = current_policy(connection, dataset).policy.revalidation_min_total_votes
     rows = connection.execute(
         sa.text(
-            "SELECT item_id, external_id, data_ref, modality, state, label, confidence, votes,"
-            " all_votes - votes AS waiting FROM ("
+            "SELECT flagged.item_id, external_id, data_ref, modality, state, label, confidence, votes,"
+            " all_votes - votes AS waiting, p.answer AS proposal, p.probability FROM ("
             " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence,"
             " s.vote_count + s.revalidation_vote_count AS votes,"
             f" (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{only}) AS all_votes"
@@ -47,9 +53,12 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
             " GROUP BY s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence"
             " HAVING count(v.vote_id) >= :least"
-            ") flagged ORDER BY coalesce(confidence, 0), item_id" + (" LIMIT :limit" if limit else "")
+            ") flagged LEFT JOIN (prelabels p JOIN models m ON m.model_id = p.model_id"
+            " AND m.schema_version = :schema) ON p.item_id = flagged.item_id AND NOT p.blind"
+            " ORDER BY coalesce(confidence, 0), flagged.item_id" + (" LIMIT :limit" if limit else "")
         ),
-        {"dataset": dataset.dataset_id, "least": least} | ({"limit": limit} if limit else {}),
+        {"dataset": dataset.dataset_id, "least": least, "schema": dataset.schema_version}
+        | ({"limit": limit} if limit else {}),
     )
     return [
         Flagged(
@@ -63,6 +72,8 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             confidence=row.confidence,
             votes=row.votes,
             waiting_votes=row.waiting,
+            proposal=row.proposal,
+            proposal_probability=row.probability,
         )
         for row in rows
     ]
