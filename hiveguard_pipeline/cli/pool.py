@@ -8,7 +8,17 @@ from hiveguard_pipeline.cli.shared import confidence, emit, fmt_option, open_sto
 from hiveguard_pipeline.pool import sample as draw
 from hiveguard_pipeline.store.datasets import get_dataset
 
-_COLUMNS = ["item_id", "external_id", "data_ref", "modality", "tier", "weight", "votes", "confidence"]
+_COLUMNS = [
+    "item_id",
+    "external_id",
+    "data_ref",
+    "modality",
+    "tier",
+    "weight",
+    "votes",
+    "confidence",
+    "queue_rank",
+]
 
 
 @click.group()
@@ -22,7 +32,7 @@ def pool() -> None:
 @click.option("--seed", type=click.IntRange(0), help="Draw the same again.")
 @fmt_option
 def sample(dataset_name: str, n: int, seed: int | None, fmt: str) -> None:
-    """Draw items: tier 1 (unlabeled) first, then tier 2 (in re-validation) by weight."""
+    """Draw items: tier 1 (unlabeled; the labelling queue first), then tier 2 (in re-validation) by weight."""
     with open_store().read() as connection:
         drawn = draw(connection, get_dataset(connection, dataset_name), n, seed)
     rows = [asdict(item) | {"confidence": confidence(item.confidence)} for item in drawn]

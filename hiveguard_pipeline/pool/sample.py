@@ -1,10 +1,13 @@
 """Draws from the pool: tier 1 (unlabeled) first, then tier 2 (in re-validation) by weight."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from hiveguard_pipeline.rules.arithmetic import Integers
 from hiveguard_pipeline.rules.selection import draw_fewest_first, draw_weighted, weights
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store import tables as t
@@ -15,7 +18,10 @@ from hiveguard_pipeline.store.exclusions import counted
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """An item to serve. weight is None in tier 1; confidence is in millionths, None where there is none."""
+    """An item to serve. weight is None in tier 1; confidence is in millionths, None where there is none.
+
+    queue_rank: its place in the labelling queue (`hiveguard active select`), None where it has none.
+    """
 
     item_id: str
     external_id: str
@@ -25,6 +31,7 @@ class Drawn:
     weight: float | None
     votes: int
     confidence: int | None
+    queue_rank: int | None
 
 
 def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None = None) -> list[Drawn]:
@@ -38,7 +45,15 @@ def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None
         {"dataset": dataset.dataset_id},
         {"item_id": str, "votes": int},
     )
-    first = draw_fewest_first(unlabeled["votes"], n, random)
+    policy = current_policy(connection, dataset).policy
+    queue = _queue_ranks(connection, dataset, unlabeled["item_id"])
+    # Whoever asks is given the same queue: items that have votes enough for a label come behind the others,
+    # so that not all votes until the next run fall on the first. One on which people do not agree, however
+    # many are asked, waits for a review and not for votes.
+    votes = unlabeled["votes"]
+    enough = (queue > 0) & (votes >= policy.consensus_threshold)
+    rank = np.where(votes < policy.revalidation_min_total_votes, queue + enough * len(votes), 0)
+    first = draw_fewest_first(unlabeled["votes"], n, random, rank)
     chosen: list[tuple[str, int, float | None, int]] = [
         (unlabeled["item_id"][int(row)].as_py(), 1, None, int(unlabeled["votes"][row])) for row in first
     ]
@@ -50,7 +65,7 @@ def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None
             {"dataset": dataset.dataset_id},
             {"item_id": str, "confidence": int, "votes": int},
         )
-        weight = weights(again["confidence"], again["votes"], current_policy(connection, dataset).policy)
+        weight = weights(again["confidence"], again["votes"], policy)
         for row in draw_weighted(weight, n - len(chosen), random):
             chosen.append(
                 (again["item_id"][int(row)].as_py(), 2, float(weight[row]), int(again["votes"][row]))
@@ -71,6 +86,22 @@ def pool_counts(connection: sa.Connection, dataset: Dataset) -> dict[str, int]:
     }
 
 
+def _queue_ranks(connection: sa.Connection, dataset: Dataset, item_ids: Any) -> Integers:
+    """The place of each item in the labelling queue, 0 where it has none; item_ids: Arrow strings."""
+    ranks = np.zeros(len(item_ids), dtype=np.int64)
+    queued = read_columns(
+        connection,
+        "SELECT item_id, rank FROM labeling_queue WHERE dataset_id = :dataset",
+        {"dataset": dataset.dataset_id},
+        {"item_id": str, "rank": int},
+    )
+    if len(queued["item_id"]):
+        places = pc.index_in(queued["item_id"], value_set=item_ids)
+        there = places.is_valid().to_numpy(zero_copy_only=False)
+        ranks[places.fill_null(0).to_numpy(zero_copy_only=False)[there]] = queued["rank"][there]
+    return ranks
+
+
 def _described(connection: sa.Connection, chosen: list[tuple[str, int, float | None, int]]) -> list[Drawn]:
     found = {}
     ids = [item_id for item_id, *_ in chosen]
@@ -82,8 +113,10 @@ def _described(connection: sa.Connection, chosen: list[tuple[str, int, float | N
                 t.items.c.data_ref,
                 t.items.c.modality,
                 t.labels.c.confidence,
+                t.labeling_queue.c.rank,
             )
             .outerjoin_from(t.items, t.labels, t.items.c.item_id == t.labels.c.item_id)
+            .outerjoin(t.labeling_queue, t.labeling_queue.c.item_id == t.items.c.item_id)
             .where(t.items.c.item_id.in_(ids[start : start + 10_000]))
         )
         found.update({row.item_id: row for row in rows})
@@ -97,6 +130,7 @@ def _described(connection: sa.Connection, chosen: list[tuple[str, int, float | N
             weight,
             votes,
             found[item_id].confidence,
+            found[item_id].rank if tier == 1 else None,
         )
         for item_id, tier, weight, votes in chosen
     ]

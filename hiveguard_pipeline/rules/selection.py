@@ -36,11 +36,14 @@ def draw_weighted(weight: Floats, n: int, random: np.random.Generator) -> Intege
     return np.asarray(np.argsort(-keys, kind="stable")[:n], dtype=np.int64)
 
 
-def draw_fewest_first(votes: Integers, n: int, random: np.random.Generator) -> Integers:
-    """Positions of up to n unlabeled items: fewest votes first, but one draw in ten at random.
+def draw_fewest_first(
+    votes: Integers, n: int, random: np.random.Generator, rank: Integers | None = None
+) -> Integers:
+    """Positions of up to n unlabeled items: the queue, then fewest votes first; one draw in ten at random.
 
-    Items with as many votes come in random order, so that two challenge servers that ask at once
-    are not given the same list.
+    rank: of each item in the labelling queue, 1 first, 0 for an item that is not in it. Items with as many
+    votes come in random order, so that two challenge servers that ask at once are not given the same list;
+    those of the queue come in its order.
     """
     n = min(n, len(votes))
     at_random = random.random(n) < RANDOM_SHARE
@@ -48,6 +51,9 @@ def draw_fewest_first(votes: Integers, n: int, random: np.random.Generator) -> I
     chosen = shuffled[: int(at_random.sum())]
     rest = shuffled[len(chosen) :]
     rest = rest[np.argsort(votes[rest], kind="stable")]
+    if rank is not None and rank.any():
+        last = np.iinfo(np.int64).max
+        rest = rest[np.argsort(np.where(rank[rest] > 0, rank[rest], last), kind="stable")]
     drawn = np.empty(n, dtype=np.int64)
     drawn[at_random] = chosen
     drawn[~at_random] = rest[: n - len(chosen)]
