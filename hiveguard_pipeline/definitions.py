@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from hiveguard_pipeline.errors import HiveGuardError
-from hiveguard_pipeline.resources import ExportsResource, StoreResource
+from hiveguard_pipeline.resources import ExportsResource, ModelsResource, StoreResource
 
 for _room in ("assets", "sensors"):
     _found = find_spec(_room)
@@ -18,18 +18,40 @@ for _room in ("assets", "sensors"):
             " the path"
         )
 
-from assets import agreement, calibration, checks, labels, pool, posteriors, recount, solvers, votes  # noqa: E402
+from assets import (  # noqa: E402
+    agreement,
+    calibration,
+    checks,
+    labels,
+    learning,
+    pool,
+    posteriors,
+    recount,
+    solvers,
+    votes,
+)
 from sensors.agreement import quality_sensor  # noqa: E402
 from sensors.datasets import datasets_sensor  # noqa: E402
 from sensors.drift import drift_sensor  # noqa: E402
-from sensors.jobs import label_batch_job, nightly_labels_job, quality_job, recount_job  # noqa: E402
+from sensors.jobs import (  # noqa: E402
+    label_batch_job,
+    nightly_labels_job,
+    quality_job,
+    recount_job,
+    weak_model_job,
+)
 from sensors.schedules import nightly_labels_schedule  # noqa: E402
 from sensors.unprocessed_votes import unprocessed_votes_sensor  # noqa: E402
+from sensors.weak_model import weak_model_sensor  # noqa: E402
 
 
 def build_defs(**overrides: object) -> dg.Definitions:
-    """The definitions; `overrides` replace resources by name (`store`, `exports`)."""
-    resources: dict[str, object] = {"store": StoreResource(), "exports": ExportsResource()}
+    """The definitions; `overrides` replace resources by name (`store`, `exports`, `models`)."""
+    resources: dict[str, object] = {
+        "store": StoreResource(),
+        "exports": ExportsResource(),
+        "models": ModelsResource(),
+    }
     unknown = sorted(set(overrides) - set(resources))
     if unknown:
         raise HiveGuardError(f"there is no resource {unknown[0]!r}; there are {', '.join(resources)}")
@@ -38,12 +60,12 @@ def build_defs(**overrides: object) -> dg.Definitions:
             votes.ITEMS,
             votes.VOTES,
             *dg.load_assets_from_modules(
-                [votes, labels, pool, recount, agreement, posteriors, calibration, solvers]
+                [votes, labels, pool, recount, agreement, posteriors, calibration, solvers, learning]
             ),
         ],
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[label_batch_job, nightly_labels_job, quality_job, recount_job],
-        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor, drift_sensor],
+        jobs=[label_batch_job, nightly_labels_job, quality_job, recount_job, weak_model_job],
+        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor, drift_sensor, weak_model_sensor],
         schedules=[nightly_labels_schedule],
         resources=resources | overrides,
     )

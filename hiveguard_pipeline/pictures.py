@@ -2,10 +2,12 @@
 
 import base64
 from html import escape
+from itertools import starmap
 from math import ceil, floor, log10
 
 _BAR = "#4f6df5"
 _MARK = "#e8862e"
+_LINES = (_BAR, _MARK, "#2f9e62", "#9aa5b1", "#c0392b", "#d4a017")
 _COLOURS = {
     "unlabeled": "#9aa5b1",
     "in_revalidation": "#4f6df5",
@@ -208,9 +210,56 @@ def scatter_svg(
     return _svg(560, 306, rows)
 
 
+def lines_svg(
+    lines: list[tuple[str, list[tuple[float, float]]]], names: tuple[str, str], lowest: float = 0.0
+) -> str:
+    """Lines of shares against a number from 0 on: (name, its dots (x, y) from left to right) each.
+
+    names: of x and y. lowest: the share at the foot, below 1; what lies under it is drawn there.
+    """
+    furthest = max((x for _, dots in lines for x, _ in dots), default=0) or 1
+    step = _round_step(furthest / 6)
+    furthest = step * ceil(furthest / step)
+
+    def place(at: float, share: float) -> tuple[float, float]:
+        return 60 + 460 * at / furthest, 260 - 230 * (max(share, lowest) - lowest) / (1 - lowest)
+
+    rows = ['<path d="M60 20V260H520" fill="none" stroke="#9aa5b1"/>']
+    for part in range(6):
+        share = lowest + (1 - lowest) * part / 5
+        y = place(0, share)[1]
+        rows.append(
+            f'<line x1="60" y1="{y:.0f}" x2="520" y2="{y:.0f}" stroke="#e4e7eb"/>'
+            f'<text x="52" y="{y + 4:.0f}" text-anchor="end" {_TEXT}>{share:.2g}</text>'
+        )
+    for number in range(round(furthest / step) + 1):
+        x = place(number * step, 1)[0]
+        rows.append(f'<text x="{x:.0f}" y="278" text-anchor="middle" {_TEXT}>{number * step:,g}</text>')
+    rows.append(f'<text x="290" y="298" text-anchor="middle" {_TEXT}>{escape(names[0])}</text>')
+    rows.append(f'<text x="60" y="14" {_TEXT}>{escape(names[1])}</text>')
+    for number, (name, dots) in enumerate(lines):
+        colour, y = _LINES[number % len(_LINES)], 40 + 20 * number
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*dot) for dot in dots))
+        rows.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<rect x="536" y="{y - 10}" width="12" height="12" fill="{colour}"/>'
+            f'<text x="554" y="{y}" {_TEXT}>{_short(name, 18)}</text>'
+        )
+        rows += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in starmap(place, dots)
+        ]
+    return _svg(690, 306, rows)
+
+
 def markdown(name: str, svg: str) -> str:
     """A picture as a Markdown image that carries its data."""
     return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _round_step(least: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** floor(log10(least))
+    return next(times * power for times in (1, 2, 5, 10) if times * power >= least)
 
 
 def _logarithmic_ticks(low: float, high: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""What assets and sensors are given: the store and the place of the exports.
+"""What assets and sensors are given: the store, the place of the exports, and that of models.
 
 A resource names environment variables and never holds what they say: nothing of an address or password
 is in run config, in the UI or in an event.
@@ -66,3 +66,15 @@ class ExportsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def kept(self) -> int:
         """How many exports of a dataset are kept."""
         return Settings.from_environment().exports_kept
+
+
+class ModelsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where model files lie."""
+
+    root_variable: str = "HIVEGUARD_MODEL_ROOT"
+
+    @property
+    def root(self) -> str:
+        """The root as an fsspec URL or an absolute path."""
+        given = {**os.environ, "HIVEGUARD_MODEL_ROOT": os.environ.get(self.root_variable, "")}
+        return Settings.from_environment(given).model_root

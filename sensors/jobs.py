@@ -42,10 +42,11 @@ label_batch_job = dg.define_asset_job(
 
 nightly_labels_job = dg.define_asset_job(
     "nightly_labels_job",
-    selection=dg.AssetSelection.groups("votes", "labels", "pool", "quality")
+    selection=dg.AssetSelection.groups("votes", "labels", "pool", "quality", "learning")
     - dg.AssetSelection.assets("recounted_labels"),
     description=(
-        "Everything: labels over the whole pool, the checks, the export, the pool, the review queue, quality."
+        "Everything: labels over the whole pool, the checks, the export, the pool, the review queue, quality,"
+        " active learning."
     ),
     executor_def=dg.in_process_executor,
     hooks={report_failure},
@@ -63,6 +64,14 @@ recount_job = dg.define_asset_job(
     "recount_job",
     selection=dg.AssetSelection.assets("recounted_labels"),
     description="Recount a dataset from its first vote on, on Spark or here; started by hand.",
+    executor_def=dg.in_process_executor,
+    hooks={report_failure},
+)
+
+weak_model_job = dg.define_asset_job(
+    "weak_model_job",
+    selection=dg.AssetSelection.groups("learning"),
+    description="Train the weak model of a dataset, propose labels by it, and choose what to ask next.",
     executor_def=dg.in_process_executor,
     hooks={report_failure},
 )

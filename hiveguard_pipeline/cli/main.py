@@ -25,6 +25,7 @@ COMMANDS = {
     "review": ("review", "The review queue, and decisions on it."),
     "quality": ("quality", "Agreement, solvers, probabilities: what votes say of labels and people."),
     "solvers": ("solvers", "Take solvers' votes out of a dataset, and put them back."),
+    "active": ("active", "Active learning: what to ask next, models, proposals."),
     "forecast": ("forecast", "Votes and days until labels are ready."),
     "convert": ("convert", "Convert annotations between training formats."),
     "explain": ("audit", "Every vote and batch that made a label."),

@@ -31,6 +31,7 @@ GROUPS = {
     },
     "pool": {"challenge_pool", "review_queue"},
     "quality": {"label_agreement", "label_probabilities", "posteriors", "solver_quality"},
+    "learning": {"weak_model", "prelabels", "labeling_queue"},
 }
 
 LINEAGE = {
@@ -48,6 +49,9 @@ LINEAGE = {
     "label_probabilities": {"revalidation_state", "items", "votes"},
     "solver_quality": {"items", "votes"},
     "posteriors": {"items", "votes"},
+    "weak_model": {"revalidation_state", "items"},
+    "prelabels": {"weak_model", "items"},
+    "labeling_queue": {"weak_model", "items"},
 }
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -89,7 +93,7 @@ def test_loading_warns_of_nothing_superseded_beta_or_preview(
 
 def test_loading_leaves_slow_libraries_alone(loaded: subprocess.CompletedProcess[str]) -> None:
     slow = {"great_expectations", "pandas", "alembic.command", "pyspark"}
-    slow |= {"pyarrow.parquet", "pyarrow.dataset", "scipy"}
+    slow |= {"pyarrow.parquet", "pyarrow.dataset", "scipy", "sklearn", "skops", "PIL", "onnxruntime"}
     assert slow & set(loaded.stdout.split()) == set()
 
 
@@ -163,6 +167,7 @@ def test_sensors_and_schedule_start_running() -> None:
         "datasets_sensor": dg.DefaultSensorStatus.RUNNING,
         "quality_sensor": dg.DefaultSensorStatus.RUNNING,
         "drift_sensor": dg.DefaultSensorStatus.RUNNING,
+        "weak_model_sensor": dg.DefaultSensorStatus.RUNNING,
     }
     assert schedules == {"nightly_labels_schedule": dg.DefaultScheduleStatus.RUNNING}
 
@@ -182,14 +187,15 @@ def test_the_batch_job_holds_two_assets_and_no_check() -> None:
     assert not layer.asset_graph.asset_check_keys
 
 
-@pytest.mark.parametrize("name", ["label_batch_job", "quality_job"])
+@pytest.mark.parametrize("name", ["label_batch_job", "quality_job", "weak_model_job"])
 def test_jobs_that_sensors_start_run_in_process(name: str) -> None:
     assert defs.resolve_job_def(name).executor_def.name == "in_process"
 
 
-def test_the_quality_job_holds_its_group_and_no_other_asset() -> None:
-    layer = defs.resolve_job_def("quality_job").asset_layer
-    assert {key.to_user_string() for key in layer.selected_asset_keys} == GROUPS["quality"]
+@pytest.mark.parametrize(("job", "group"), [("quality_job", "quality"), ("weak_model_job", "learning")])
+def test_a_job_of_a_group_holds_it_and_no_other_asset(job: str, group: str) -> None:
+    layer = defs.resolve_job_def(job).asset_layer
+    assert {key.to_user_string() for key in layer.selected_asset_keys} == GROUPS[group]
 
 
 def test_the_nightly_job_holds_every_check_and_every_asset_but_the_recount() -> None:
@@ -204,7 +210,13 @@ def test_the_nightly_job_holds_every_check_and_every_asset_but_the_recount() -> 
 
 
 def test_all_jobs_report_failures() -> None:
-    for name in ("label_batch_job", "nightly_labels_job", "quality_job", "recount_job"):
+    for name in (
+        "label_batch_job",
+        "nightly_labels_job",
+        "quality_job",
+        "recount_job",
+        "weak_model_job",
+    ):
         assert {hook.name for hook in defs.resolve_job_def(name).hook_defs} == {"report_failure"}
 
 
