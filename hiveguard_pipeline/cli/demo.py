@@ -33,11 +33,24 @@ _ITEMS = 1_000
     type=click.Path(path_type=Path, file_okay=False),
     help="Only write the crowd's files (items, votes, truth) to this folder.",
 )
-def demo(items: int, seed: int, folder: Path | None) -> None:
+@click.option(
+    "--active", is_flag=True, help="Active learning instead: strategies beside drawing at random, on images."
+)
+@click.option(
+    "--chart",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --active: where the chart goes. [default: demo-active.svg in the home]",
+)
+def demo(items: int, seed: int, folder: Path | None, active: bool, chart: Path | None) -> None:
     """Simulate a crowd over three datasets, run the main job, and print what came out.
 
     Running it again changes nothing: the same seed is the same crowd.
     """
+    if active:
+        from hiveguard_pipeline.cli.active_demo import run_active_demo
+
+        run_active_demo(seed, chart)
+        return
     if folder is not None:
         for scene in SCENES:
             paths = write_crowd(simulate(scene, items, seed), folder / scene.name)
