@@ -30,6 +30,9 @@ ALL = {
     "challenge_pool",
     "review_queue",
     *QUALITY,
+    "weak_model",
+    "prelabels",
+    "labeling_queue",
 }
 SVG = "{http://www.w3.org/2000/svg}svg"
 
@@ -95,6 +98,9 @@ def test_the_nightly_job_materialises_everything(
         "label_probabilities": 3,
         "posteriors": 6,
         "solver_quality": 15,
+        "weak_model": 0,
+        "prelabels": 0,
+        "labeling_queue": 0,
     }
 
 
