@@ -6,7 +6,7 @@ export HIVEGUARD_SHARED ?= ../shared
 PYTEST_WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo dev test test-slow debian lint bench bench-quick peers golden lock clean
+.PHONY: demo dev test test-slow debian label-studio lint bench bench-quick peers golden lock clean
 
 demo: .venv/.run
 	@$(BIN)/hiveguard demo
@@ -18,8 +18,8 @@ dev: .venv/.run
 test: lint
 	$(BIN)/pytest -n $(PYTEST_WORKERS)
 
-test-slow: .venv/.test debian .peers/formats/.installed
-	$(BIN)/pytest -m slow -n $(PYTEST_WORKERS)
+test-slow: .venv/.test debian label-studio .peers/formats/.installed
+	$(BIN)/pytest -m slow -n $(PYTEST_WORKERS) --dist loadgroup
 
 # What the long tests need besides Python; tests that lack theirs are skipped.
 debian:
@@ -30,6 +30,9 @@ debian:
 	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -q --no-install-recommends $$missing; } || echo "not installed:" $$missing; \
 	else echo "the long tests also want: apt-get install" $$missing; fi
+
+# A Label Studio server, in an environment of its own, for the tests that push to one and pull from it.
+label-studio: .peers/label-studio/.installed
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .
@@ -66,6 +69,8 @@ lock:
 	  --no-annotate --no-strip-extras -o benchmarks/irrcac.lock
 	uv pip compile benchmarks/texts.in --no-deps --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-strip-extras -o benchmarks/texts.lock
+	uv pip compile tests/label-studio.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-strip-extras -o tests/label-studio.lock
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
@@ -82,8 +87,15 @@ clean:
 	@$(PIP) --require-hashes -r tests/requirements.lock
 	@touch $@
 
-.peers/%/.installed: benchmarks/%.lock
-	@test -x .peers/$*/bin/python || $(PYTHON) -m venv .peers/$*
-	@.peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+INSTALL_PEER = test -x .peers/$(1)/bin/python || $(PYTHON) -m venv .peers/$(1); \
+	.peers/$(1)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
 	  --require-hashes -r $<
+
+.peers/%/.installed: benchmarks/%.lock
+	@$(call INSTALL_PEER,$*)
+	@touch $@
+
+.peers/label-studio/.installed: tests/label-studio.lock
+	@echo "installing Label Studio into .peers/label-studio (some minutes and 800 MB, the first time)"
+	@$(call INSTALL_PEER,label-studio)
 	@touch $@
