@@ -1,20 +1,41 @@
 """A file's rows in columns, with what can be said of them without the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hiveguard_pipeline.intake import checks
-from hiveguard_pipeline.intake.files import RowFile
 from hiveguard_pipeline.intake.rows import Block
 from hiveguard_pipeline.intake.structured import LONGEST_STRUCTURED, in_one_form
 from hiveguard_pipeline.intake.texts import RowTexts
 
 COLUMNS = ("external_id", "item_id", "solver_id", "answer", "duration_ms", "created_at")
+
+
+class VoteRows(Protocol):
+    """Where rows of votes come from: a file, or anything else that has a name and a hash.
+
+    columns: those of COLUMNS that it knows of. sha256: of what it holds, complete once all blocks were read.
+    """
+
+    @property
+    def name(self) -> str:
+        """What its import is called."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it knows of."""
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows, in order."""
 
 
 @dataclass(slots=True)
@@ -53,7 +74,7 @@ class Gathered:
 
 
 def gather(
-    file: RowFile,
+    file: VoteRows,
     classes: tuple[str, ...] | None,
     report: Callable[[int], None] | None = None,
     part: str | None = None,

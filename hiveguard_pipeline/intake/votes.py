@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.intake.files import RowFile
 from hiveguard_pipeline.intake.fitting import misfits
-from hiveguard_pipeline.intake.gathered import COLUMNS, Gathered, gather
+from hiveguard_pipeline.intake.gathered import COLUMNS, Gathered, VoteRows, gather
 from hiveguard_pipeline.intake.judged import Judged, judge
 from hiveguard_pipeline.intake.resolved import Resolved, resolve_items
 from hiveguard_pipeline.rules.structured.tasks import STRUCTURED_TASKS
@@ -67,26 +67,38 @@ def import_votes(
         # Every item is found before its votes go in, under the lock of the dataset.
         with database.write(check_references=False) as connection:
             dataset = lock_dataset(connection, dataset_name)
-            part = STRUCTURED_TASKS.get(dataset.task_type)
-            rows = gather(file, accepted_names(connection, dataset), report, part)
-            items = resolve_items(connection, dataset, rows, create_items)
-            if part is not None:
-                unfit = misfits(connection, rows.values["answer"], rows.reason, items)
-                rows.reason = pa.chunked_array([pc.coalesce(rows.reason.combine_chunks(), unfit)])
-            moment = now_text()
-            judged = judge(connection, dataset, rows, items, "duration_ms" in file.columns)
-            while not insert_votes(connection, _votes(rows, items, judged, moment)):
-                judged = judge(connection, dataset, rows, items, "duration_ms" in file.columns)
-            quarantined = len(judged.quarantined)
-            done = VoteImport(
-                read=len(rows),
-                accepted=len(judged.votes),
-                quarantined=quarantined,
-                already_known=len(rows) - len(judged.votes) - quarantined,
-                items_created=items.created,
-                reasons=dict(sorted(Counter(judged.reason.to_pylist()).items())),
-            )
-            _quarantine(connection, dataset, rows, judged, _record(connection, dataset, file, done, moment))
+            return take_votes(connection, dataset, file, create_items=create_items, report=report)
+
+
+def take_votes(
+    connection: sa.Connection,
+    dataset: Dataset,
+    source: VoteRows,
+    *,
+    create_items: bool = False,
+    report: Callable[[int], None] | None = None,
+) -> VoteImport:
+    """Take the votes of a source as a part of a caller's transaction, which holds the dataset's lock."""
+    part = STRUCTURED_TASKS.get(dataset.task_type)
+    rows = gather(source, accepted_names(connection, dataset), report, part)
+    items = resolve_items(connection, dataset, rows, create_items)
+    if part is not None:
+        unfit = misfits(connection, rows.values["answer"], rows.reason, items)
+        rows.reason = pa.chunked_array([pc.coalesce(rows.reason.combine_chunks(), unfit)])
+    moment = now_text()
+    judged = judge(connection, dataset, rows, items, "duration_ms" in source.columns)
+    while not insert_votes(connection, _votes(rows, items, judged, moment)):
+        judged = judge(connection, dataset, rows, items, "duration_ms" in source.columns)
+    quarantined = len(judged.quarantined)
+    done = VoteImport(
+        read=len(rows),
+        accepted=len(judged.votes),
+        quarantined=quarantined,
+        already_known=len(rows) - len(judged.votes) - quarantined,
+        items_created=items.created,
+        reasons=dict(sorted(Counter(judged.reason.to_pylist()).items())),
+    )
+    _quarantine(connection, dataset, rows, judged, _record(connection, dataset, source, done, moment))
     return done
 
 
@@ -116,7 +128,9 @@ def _votes(rows: Gathered, items: Resolved, judged: Judged, moment: str) -> dict
     }
 
 
-def _record(connection: sa.Connection, dataset: Dataset, file: RowFile, done: VoteImport, moment: str) -> int:
+def _record(
+    connection: sa.Connection, dataset: Dataset, file: VoteRows, done: VoteImport, moment: str
+) -> int:
     key = connection.execute(
         t.imports.insert().values(
             dataset_id=dataset.dataset_id,

@@ -5,7 +5,7 @@ of them wait, the item is folded on as it is. What follows is what runs over the
 have made under the current policy, and from the newest decision of a person where one stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -53,6 +53,24 @@ def exclude(
         exclusion_id = _write_rows(connection, dataset, named, actor, reason)
         _record(connection, dataset, "exclude", named, actor, reason)
         return recount_votes(connection, dataset, named, f"exclusion-{exclusion_id}", dry_run, wait_seconds)
+
+
+def exclude_revised(
+    connection: sa.Connection, dataset: Dataset, revised: Mapping[str, str], *, actor: str
+) -> None:
+    """Exclude revised names of people who are excluded, before a vote comes in under them.
+
+    revised: new name -> the person's own. The caller's transaction holds the dataset's lock.
+    """
+    held = {exclusion.solver_id for exclusion in list_exclusions(connection, dataset)}
+    by_person: dict[str, list[str]] = {}
+    for name, person in sorted(revised.items()):
+        if person in held and name not in held:
+            by_person.setdefault(person, []).append(name)
+    for person, names in by_person.items():
+        reason = f"a changed answer of {person}, who is excluded"
+        _write_rows(connection, dataset, names, actor, reason)
+        _record(connection, dataset, "exclude", names, actor, reason)
 
 
 def restore(

@@ -29,6 +29,11 @@ def revised_solver(solver_id: str) -> str:
     return f"{solver_id[: found.start()]}~{int(found[1]) + 1}" if found else f"{solver_id}~2"
 
 
+def original_solver(solver_id: str) -> str:
+    """The name that a revised one was made of; any other as it is."""
+    return _REVISION.sub("", solver_id)
+
+
 def withdraw(
     database: Database,
     dataset_name: str,

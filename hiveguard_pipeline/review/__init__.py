@@ -1,7 +1,7 @@
 """Review: the items that people must decide, and what they decided."""
 
-from hiveguard_pipeline.review.decisions import correct, decide, undo
+from hiveguard_pipeline.review.decisions import correct, decide, decide_on, undo
 from hiveguard_pipeline.review.outcome import Decision
 from hiveguard_pipeline.review.queue import Flagged, list_flagged
 
-__all__ = ["Decision", "Flagged", "correct", "decide", "list_flagged", "undo"]
+__all__ = ["Decision", "Flagged", "correct", "decide", "decide_on", "list_flagged", "undo"]

@@ -52,18 +52,27 @@ def decide(
     """Confirm, relabel or discard an item of the review queue. Raises BadInputError if it is not in it."""
     with database.write() as connection:
         dataset, found = _locked(connection, item, dataset_name)
-        if (
-            found.state == _UNLABELED
-            and decision != "confirm"
-            and _has_no_majority(connection, dataset, found)
-        ):
-            return _decided(connection, dataset, found, decision, label, reviewer, reason)
-        if found.state != _NEEDS_REVIEW:
-            raise BadInputError(
-                f"item {found.external_id} is {found.state}, not in review;"
-                " `hiveguard labels correct` changes the label of an item in any state"
-            )
-        return _decided(connection, dataset, found, decision, label, reviewer, reason)
+        return decide_on(connection, dataset, found, decision, reviewer=reviewer, reason=reason, label=label)
+
+
+def decide_on(
+    connection: sa.Connection,
+    dataset: Dataset,
+    found: ItemStatus,
+    decision: str,
+    *,
+    reviewer: str,
+    reason: str,
+    label: str | None = None,
+) -> Decision:
+    """`decide` as a part of a caller's transaction, which holds the dataset's lock."""
+    no_majority = found.state == _UNLABELED and decision != "confirm"
+    if not (no_majority and _has_no_majority(connection, dataset, found)) and found.state != _NEEDS_REVIEW:
+        raise BadInputError(
+            f"item {found.external_id} is {found.state}, not in review;"
+            " `hiveguard labels correct` changes the label of an item in any state"
+        )
+    return _decided(connection, dataset, found, decision, label, reviewer, reason)
 
 
 def correct(
