@@ -6,7 +6,7 @@ Everything is read from the environment when asked for, never at import. What a 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hiveguard_pipeline.errors import BadInputError
@@ -37,6 +37,8 @@ class Settings:
     failure_webhook: str | None
     run_silence_seconds: int
     max_calibration_error: float | None
+    label_studio_url: str | None = None
+    label_studio_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -55,6 +57,8 @@ class Settings:
             failure_webhook=given.get("HIVEGUARD_FAILURE_WEBHOOK") or None,
             run_silence_seconds=_run_silence(given.get("HIVEGUARD_RUN_SILENCE_SECONDS")),
             max_calibration_error=_max_error(given.get("HIVEGUARD_MAX_CALIBRATION_ERROR")),
+            label_studio_url=given.get("HIVEGUARD_LABEL_STUDIO_URL") or None,
+            label_studio_token=given.get("HIVEGUARD_LABEL_STUDIO_TOKEN") or None,
         )
 
 

@@ -12,6 +12,7 @@ GRANT UPDATE ON datasets, items, labels, imports, exclusions, dataset_progress, 
     snapshots, prelabels, label_studio_projects, label_studio_tasks, label_studio_annotations, audit_heads,
     api_keys, users, sessions, item_stages, leases TO hiveguard_pipeline;
 GRANT DELETE ON recheck_items, quarantined_votes, calibrations, prelabels, labeling_queue, sessions,
-    people, item_stages TO hiveguard_pipeline;
+    people, item_stages, label_studio_projects, label_studio_tasks, label_studio_annotations
+    TO hiveguard_pipeline;
 GRANT SELECT ON items, datasets TO challenge_server;
 GRANT SELECT, INSERT ON votes TO challenge_server;

@@ -23,6 +23,7 @@ COMMANDS = {
     "snapshots": ("snapshots", "Versions of labels: make, compare, verify, export, watch for drift."),
     "pool": ("pool", "Draw the items to serve next."),
     "review": ("review", "The review queue, and decisions on it."),
+    "label-studio": ("label_studio", "Send items to Label Studio, and take what people answer there."),
     "quality": ("quality", "Agreement, solvers, probabilities: what votes say of labels and people."),
     "solvers": ("solvers", "Take solvers' votes out of a dataset, and put them back."),
     "active": ("active", "Active learning: what to ask next, models, proposals."),
@@ -59,7 +60,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"hiveguard_pipeline.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

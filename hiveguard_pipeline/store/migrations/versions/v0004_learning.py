@@ -195,10 +195,13 @@ def upgrade() -> None:
         "label_studio_annotations",
         sa.Column("dataset_id", UUID, nullable=False),
         sa.Column("annotation_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("task_id", BIG, nullable=False),
         sa.Column("item_id", UUID, nullable=False),
         sa.Column("solver_id", sa.Text(), nullable=False),
         sa.Column("vote_id", BIG, nullable=True),
         sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("proposal", sa.Text(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.Text(), nullable=False),
         sa.Column("deleted_at", TIME, nullable=True),
         sa.Column("seen_at", TIME, nullable=False),
@@ -208,7 +211,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["item_id"], ["items.item_id"], name="fk_label_studio_annotations_item_id"),
         sa.ForeignKeyConstraint(["vote_id"], ["votes.vote_id"], name="fk_label_studio_annotations_vote_id"),
         sa.PrimaryKeyConstraint("dataset_id", "annotation_id", name="pk_label_studio_annotations"),
-        comment="annotations that became votes, as they were last seen; updated_at is the server's own",
+        comment="annotations as they were last seen, and what became of them; updated_at is the server's own",
     )
     _make_views(VOTE_STATUS, VOTE_COUNTS)
 
