@@ -22,6 +22,7 @@ from assets import (  # noqa: E402
     agreement,
     calibration,
     checks,
+    label_studio,
     labels,
     learning,
     pool,
@@ -35,11 +36,13 @@ from sensors.datasets import datasets_sensor  # noqa: E402
 from sensors.drift import drift_sensor  # noqa: E402
 from sensors.jobs import (  # noqa: E402
     label_batch_job,
+    label_studio_job,
     nightly_labels_job,
     quality_job,
     recount_job,
     weak_model_job,
 )
+from sensors.label_studio import label_studio_sensor  # noqa: E402
 from sensors.schedules import nightly_labels_schedule  # noqa: E402
 from sensors.unprocessed_votes import unprocessed_votes_sensor  # noqa: E402
 from sensors.weak_model import weak_model_sensor  # noqa: E402
@@ -60,12 +63,37 @@ def build_defs(**overrides: object) -> dg.Definitions:
             votes.ITEMS,
             votes.VOTES,
             *dg.load_assets_from_modules(
-                [votes, labels, pool, recount, agreement, posteriors, calibration, solvers, learning]
+                [
+                    votes,
+                    labels,
+                    pool,
+                    recount,
+                    agreement,
+                    posteriors,
+                    calibration,
+                    solvers,
+                    learning,
+                    label_studio,
+                ]
             ),
         ],
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[label_batch_job, nightly_labels_job, quality_job, recount_job, weak_model_job],
-        sensors=[unprocessed_votes_sensor, datasets_sensor, quality_sensor, drift_sensor, weak_model_sensor],
+        jobs=[
+            label_batch_job,
+            nightly_labels_job,
+            quality_job,
+            recount_job,
+            weak_model_job,
+            label_studio_job,
+        ],
+        sensors=[
+            unprocessed_votes_sensor,
+            datasets_sensor,
+            quality_sensor,
+            drift_sensor,
+            weak_model_sensor,
+            label_studio_sensor,
+        ],
         schedules=[nightly_labels_schedule],
         resources=resources | overrides,
     )

@@ -75,3 +75,11 @@ weak_model_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={report_failure},
 )
+
+label_studio_job = dg.define_asset_job(
+    "label_studio_job",
+    selection=dg.AssetSelection.assets("label_studio_sync"),
+    description="Take what people answered in Label Studio as votes, and send what is to be asked.",
+    executor_def=dg.in_process_executor,
+    hooks={report_failure},
+)

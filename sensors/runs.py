@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 
 from sensors.attempts import PastRun, has_died
-from sensors.jobs import label_batch_job, nightly_labels_job, quality_job, recount_job, weak_model_job
+from sensors.jobs import (
+    label_batch_job,
+    label_studio_job,
+    nightly_labels_job,
+    quality_job,
+    recount_job,
+    weak_model_job,
+)
 
 DATASET_TAG = "hiveguard/dataset"
 NEWEST_TAG = "hiveguard/newest_vote"
@@ -21,7 +28,7 @@ BY_HAND = "__ASSET_JOB"
 """The job of what is materialised by hand."""
 _LABEL_JOBS = _JOBS | {recount_job.name, BY_HAND}
 """Jobs that work on a dataset's labels."""
-_WATCHED_JOBS = _LABEL_JOBS | {quality_job.name, weak_model_job.name}
+_WATCHED_JOBS = _LABEL_JOBS | {quality_job.name, weak_model_job.name, label_studio_job.name}
 """Jobs whose runs may be found dead."""
 
 _AT_WORK = [

@@ -30,6 +30,7 @@ GROUPS = {
         "recounted_labels",
     },
     "pool": {"challenge_pool", "review_queue"},
+    "label_studio": {"label_studio_sync"},
     "quality": {"label_agreement", "label_probabilities", "posteriors", "solver_quality"},
     "learning": {"weak_model", "prelabels", "labeling_queue"},
 }
@@ -45,6 +46,7 @@ LINEAGE = {
     "recounted_labels": {"items", "votes"},
     "challenge_pool": {"revalidation_state", "items"},
     "review_queue": {"revalidation_state"},
+    "label_studio_sync": {"items", "labeling_queue", "prelabels"},
     "label_agreement": {"items", "votes"},
     "label_probabilities": {"revalidation_state", "items", "votes"},
     "solver_quality": {"items", "votes"},
@@ -168,6 +170,7 @@ def test_sensors_and_schedule_start_running() -> None:
         "quality_sensor": dg.DefaultSensorStatus.RUNNING,
         "drift_sensor": dg.DefaultSensorStatus.RUNNING,
         "weak_model_sensor": dg.DefaultSensorStatus.RUNNING,
+        "label_studio_sensor": dg.DefaultSensorStatus.RUNNING,
     }
     assert schedules == {"nightly_labels_schedule": dg.DefaultScheduleStatus.RUNNING}
 
@@ -201,7 +204,7 @@ def test_a_job_of_a_group_holds_it_and_no_other_asset(job: str, group: str) -> N
 def test_the_nightly_job_holds_every_check_and_every_asset_but_the_recount() -> None:
     layer = defs.resolve_job_def("nightly_labels_job").asset_layer
     selected = {key.to_user_string() for key in layer.selected_asset_keys}
-    assert selected >= set(LINEAGE) - {"items", "votes", "recounted_labels"}
+    assert selected >= set(LINEAGE) - {"items", "votes", "recounted_labels", "label_studio_sync"}
     assert {key.name for key in layer.asset_graph.asset_check_keys} == {e.name for e in EXPECTATIONS} | {
         "agreement_is_sufficient",
         "probabilities_are_calibrated",
@@ -216,6 +219,7 @@ def test_all_jobs_report_failures() -> None:
         "quality_job",
         "recount_job",
         "weak_model_job",
+        "label_studio_job",
     ):
         assert {hook.name for hook in defs.resolve_job_def(name).hook_defs} == {"report_failure"}
 
