@@ -16,6 +16,9 @@ from hiveguard_pipeline.rules.arithmetic import Integers, Mask
 WORTH_PANDAS = 50_000
 """Texts from which on pyarrow's own conversion is faster, its import counted."""
 
+_LONGEST = (1 << 31) - 1
+"""Bytes that the offsets of Arrow strings can count."""
+
 
 def from_numbers(values: Integers, null: Mask | None = None) -> Any:
     """Integers as an Arrow array of their width; null: which of them are null, shape of values."""
@@ -26,11 +29,13 @@ def from_numbers(values: Integers, null: Mask | None = None) -> Any:
 
 def from_texts(values: Sequence[str | None]) -> Any:
     """Texts as Arrow strings, null where there is none."""
-    if len(values) >= WORTH_PANDAS:
+    data = (
+        [] if len(values) >= WORTH_PANDAS else [b"" if value is None else value.encode() for value in values]
+    )
+    ends = np.cumsum([len(text) for text in data], dtype=np.int64)
+    if len(data) < len(values) or ends[-1:].sum() > _LONGEST:
         return pa.array(values, type=pa.string())
-    data = [b"" if value is None else value.encode() for value in values]
-    offsets = np.zeros(len(data) + 1, dtype=np.int32)
-    np.cumsum([len(text) for text in data], out=offsets[1:])
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
     valid = np.packbits(np.array([value is not None for value in values], dtype=bool), bitorder="little")
     buffers = [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(b"".join(data))]
     return pa.Array.from_buffers(pa.string(), len(data), buffers)
