@@ -15,7 +15,7 @@ __all__ = ["Client", "LabelStudioError", "open_client", "push_items"]
 def push_items(dataset: str, item_ids: Sequence[str], project_id: int | None = None) -> int:
     """Send items of a dataset to the server, from the store, that the environment names; how many are new.
 
-    What an ActiveLearner wants to export its picks: `StorePools.from_environment(push=push_items)`.
+    What an ActiveLearner exports its picks by.
     """
     from hiveguard_pipeline.labelstudio.push import push
     from hiveguard_pipeline.labelstudio.server import Server

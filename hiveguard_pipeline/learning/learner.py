@@ -52,7 +52,7 @@ class ActiveLearner:
 
         strategy: of selection.STRATEGIES. pool_size: of a larger pool, as many are drawn at random and
         scored. dataset: whose pool is asked where `query` gets no X; by default the only one there is. pools:
-        where datasets come from. Raises BadInputError.
+        where datasets come from; by default the store that the environment names. Raises BadInputError.
         """
         if strategy not in STRATEGIES:
             raise BadInputError(f"no strategy {strategy!r}: there are {', '.join(STRATEGIES)}")
@@ -202,7 +202,9 @@ class ActiveLearner:
 
     def _dataset_pool(self) -> Pool:
         if self._pools is None:
-            raise BadInputError("this learner has no store: give query X, the features or texts of the pool")
+            from hiveguard_pipeline.learning.own_pools import StorePools
+
+            self._pools = StorePools.from_environment()
         names = list(self._pools.datasets())
         if self.dataset is None and len(names) != 1:
             said = f"there are {', '.join(names)}: name one with dataset=" if names else "there is no dataset"

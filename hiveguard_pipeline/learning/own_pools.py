@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.labelstudio import push_items
 from hiveguard_pipeline.learning.features import Features, FeatureSource, source_of
 from hiveguard_pipeline.learning.items import UNLABELED, features_of, items_in, labelled_items
 from hiveguard_pipeline.learning.served import own_features
@@ -19,18 +19,18 @@ from hiveguard_pipeline.store.datasets import Dataset, get_dataset, list_dataset
 from hiveguard_pipeline.store.schema import open_database
 
 Push = Callable[[str, Sequence[str], int | None], int]
-"""(dataset, item_ids, project) -> new tasks: what sends items to Label Studio."""
+"""(dataset, item_ids, project) -> new tasks: what sends items to Label Studio; by default `push_items`."""
 
 
 class StorePools:
     """The datasets of a store; fulfils `learning.pool.Pools`."""
 
-    def __init__(self, database: Database, push: Push | None = None) -> None:
+    def __init__(self, database: Database, push: Push = push_items) -> None:
         self._database = database
         self._push = push
 
     @classmethod
-    def from_environment(cls, push: Push | None = None) -> "StorePools":
+    def from_environment(cls, push: Push = push_items) -> "StorePools":
         """Those of the store that the environment names."""
         return cls(open_database(Settings.from_environment().database_url), push)
 
@@ -51,7 +51,7 @@ class StorePool:
     Features are texts as they are, the user's vectors where the dataset has some, or pixels.
     """
 
-    def __init__(self, database: Database, dataset: Dataset, push: Push | None) -> None:
+    def __init__(self, database: Database, dataset: Dataset, push: Push) -> None:
         self._database = database
         self._dataset = dataset
         self._push = push
@@ -74,11 +74,6 @@ class StorePool:
 
     def push_to_label_studio(self, item_ids: Sequence[str], project_id: int | None) -> int:
         """Send items to Label Studio; how many tasks are new."""
-        if self._push is None:
-            raise BadInputError(
-                "nothing here sends items to Label Studio: `hiveguard label-studio push` does, or give"
-                " StorePools a `push`"
-            )
         return self._push(self._dataset.name, item_ids, project_id)
 
     @cached_property

@@ -210,8 +210,6 @@ def test_several_datasets_none_or_an_unknown_one_are_refused_by_name(model: Logi
         ActiveLearner(model, dataset="birds", pools=two).query(1)
     with pytest.raises(BadInputError, match="there is no dataset"):
         ActiveLearner(model, pools=_Pools()).query(1)
-    with pytest.raises(BadInputError, match="has no store: give query X"):
-        ActiveLearner(model).query(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SelectionWarning)
         assert ActiveLearner(model, "random", dataset="dogs", pools=two).query(1).tolist() == [0]

@@ -8,11 +8,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.errors import BadInputError, HiveGuardError
 from hiveguard_pipeline.learning import ActiveLearner
 from hiveguard_pipeline.learning.own_pools import StorePools
 from hiveguard_pipeline.learning.pool import Pool, Pools
 from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.store.tables import item_uuid
 from tests.learning.world import label, named, text_dataset, texts_of
 
@@ -45,9 +46,18 @@ def test_a_learner_asks_the_datasets_own_pool_and_sends_what_it_chose(database: 
     assert sent == [("topics", [ids[position] for position in positions], 7)]
 
 
-def test_items_without_a_text_are_not_in_the_pool_and_nothing_is_sent_without_a_way(
-    database: Database,
+def test_a_learner_without_more_asks_the_store_that_the_environment_names(
+    environment: dict[str, str],
 ) -> None:
+    text_dataset(open_database(environment["HIVEGUARD_DATABASE_URL"]), 20)
+    learner = ActiveLearner(strategy="random")
+    picks = learner.query(n_instances=1)
+    assert 0 <= picks[0] < 20
+    with pytest.raises(HiveGuardError, match="HIVEGUARD_LABEL_STUDIO_URL"):
+        learner.export_to_label_studio(picks)
+
+
+def test_items_without_a_text_are_not_in_the_pool(database: Database) -> None:
     from hiveguard_pipeline.store import tables as t
 
     text_dataset(database, 20)
@@ -59,7 +69,5 @@ def test_items_without_a_text_are_not_in_the_pool_and_nothing_is_sent_without_a_
     assert pools.datasets() == ["topics"]
     pool = pools.pool("topics")
     assert len(pool.item_ids) == len(pool.features()) == 19
-    with pytest.raises(BadInputError, match="label-studio push"):
-        pool.push_to_label_studio(["x"], None)
     with pytest.raises(BadInputError, match="no dataset"):
         pools.pool("other")
