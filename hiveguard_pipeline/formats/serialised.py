@@ -186,8 +186,8 @@ def _annotation(value: Any, categories: float) -> Annotation:
     if (one := pop("crowd", None)) is not None:
         read.crowd = _truth(one, "crowd")
     if (one := pop("order", None)) is not None:
-        if type(one) is not int:
-            raise _FieldError(f"order: a whole number is wanted, not {shown(one)}")
+        if type(one) is not int or abs(one) >= 1 << 63:
+            raise _FieldError(f"order: a whole number of 64 bits is wanted, not {shown(one)}")
         read.order = one
     if (one := pop("segmentation", None)) is not None:
         if type(one) not in (list, dict):

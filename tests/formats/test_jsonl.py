@@ -86,6 +86,7 @@ def test_doccano_lines(tmp_path: Path) -> None:
         ('{"name": "a", "width": 3000000000}', r"2\*\*31"),
         ('{"name": "a", "text": "abc", "annotations": [{"category": "cat", "span": [1, 4]}]}', "beyond"),
         ('{"name": "a", "labels": [true]}', "position"),
+        ('{"name": "a", "annotations": [{"category": "cat", "order": 9223372036854775808}]}', "64 bits"),
         ('{"name": "a"', "not JSON"),
         ('{"name": ""}', "not empty"),
         ('{"name": "../../a.jpg"}', r"\.\."),

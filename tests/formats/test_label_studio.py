@@ -288,6 +288,16 @@ def test_fact_33_names_become_references(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "mask", [[[1, 2, "3", 4, 5, 6]], ["abcdef"], [[1, 2, 3, 4, 5, 10**400]], [[None] * 6]]
+)
+def test_a_mask_that_is_no_polygon_is_kept_beside_the_box(tmp_path: Path, mask: list[Any]) -> None:
+    item = Item("a.jpg", [Annotation(0, (1.0, 2.0, 3.0, 4.0), segmentation=mask)], width=10, height=10)
+    write(FORMAT, tmp_path / "t.json", Header([Category("cat")]), [item])
+    _, (back,) = read(FORMAT, tmp_path / "t.json")
+    assert back == item
+
+
+@pytest.mark.parametrize(
     "root", ["/srv/my photos", "/data/photos/", "s3://bucket/some", "/data/local-files/?d=photos"]
 )
 @pytest.mark.parametrize("with_ours", [True, False])

@@ -13,6 +13,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,8 @@ MAKERS: dict[str, Callable[[random.Random, Path], Path]] = {
 def try_one(name: str, seed: int, folder: Path) -> bool:
     """Read a file that a seed made wrong; True if it was read, False if it was refused with its name.
 
-    What could be read is written again as JSONL, so that no value is let in that cannot be put out.
+    What could be read is written again as JSONL, so that no value is let in that cannot be put out, and in
+    another format, which may refuse it.
     """
     rng = random.Random(seed)
     path = MAKERS[name](rng, folder)
@@ -240,6 +242,13 @@ def try_one(name: str, seed: int, folder: Path) -> bool:
     list(open_format("jsonl").write(reading.header, iter(items), folder / "out.jsonl", Options(), Losses()))
     back = open_format("jsonl").read(folder / "out.jsonl", Options())
     assert [read.item for read in back.reads()] == items
+    target = rng.choice(["coco", "voc", "yolo", "csv", "label-studio"])
+    place = folder / "other"
+    if open_format(target).has_side_car:
+        place.mkdir()
+    with suppress(BadInputError):
+        written = open_format(target).write(reading.header, iter(items), place, Options(), Losses())
+        assert [one.item for one in written] == items
     return True
 
 

@@ -150,7 +150,7 @@ def with_aside(region: dict[str, Any], annotation: Annotation) -> dict[str, Any]
 
 def _shape(annotation: Annotation, bbox: Box, label: str, size: tuple[int, int]) -> dict[str, Any]:
     polygons = annotation.segmentation
-    if isinstance(polygons, list) and len(polygons) == 1 and len(polygons[0]) >= 6:
+    if isinstance(polygons, list) and len(polygons) == 1 and _is_polygon(polygons[0]):
         xs, ys = polygons[0][::2], polygons[0][1::2]
         points = [[x / size[0] * 100, y / size[1] * 100] for x, y in zip(xs, ys, strict=False)]
         value = {"points": points, "closed": True, "polygonlabels": [label]}
@@ -159,6 +159,15 @@ def _shape(annotation: Annotation, bbox: Box, label: str, size: tuple[int, int])
         "type": "rectanglelabels",
         "value": {**_percents(bbox, annotation, size), "rectanglelabels": [label]},
     }
+
+
+def _is_polygon(points: Any) -> bool:
+    """Whether a mask is corners in pixels; JSON lines can hold anything there, which stays in the meta."""
+    return (
+        isinstance(points, list)
+        and len(points) >= 6
+        and all(type(one) in (int, float) and abs(one) <= LARGEST for one in points)
+    )
 
 
 def _percents(bbox: Box, annotation: Annotation, size: tuple[int, int]) -> dict[str, Any]:
