@@ -9,6 +9,14 @@ class BadInputError(HiveGuardError):
     """A file, a setting or a name that cannot be taken as it is; nothing was changed."""
 
 
+class NotFoundError(BadInputError):
+    """A dataset or an item that is not there."""
+
+
+class ConflictError(HiveGuardError):
+    """Something has changed since it was shown; nothing was done."""
+
+
 class SettingError(BadInputError):
     """A setting that cannot be used, and its key."""
 

@@ -3,5 +3,16 @@
 from hiveguard_pipeline.review.decisions import correct, decide, decide_on, undo
 from hiveguard_pipeline.review.outcome import Decision
 from hiveguard_pipeline.review.queue import Flagged, list_flagged
+from hiveguard_pipeline.review.token import standing_token, standing_tokens
 
-__all__ = ["Decision", "Flagged", "correct", "decide", "decide_on", "list_flagged", "undo"]
+__all__ = [
+    "Decision",
+    "Flagged",
+    "correct",
+    "decide",
+    "decide_on",
+    "list_flagged",
+    "standing_token",
+    "standing_tokens",
+    "undo",
+]

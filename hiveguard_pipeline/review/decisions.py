@@ -1,7 +1,8 @@
 """Decisions on items: confirm, relabel, discard, correct, and undo.
 
 Each writes a review row, a ledger row of kind review and the label, in one transaction. The votes that
-waited are applied by the next run.
+waited are applied by the next run. A decision may say how the item stood when it was shown (`expected`, a
+token of `standing_token`): if it has changed since, the decision is refused and nothing is written.
 """
 
 from dataclasses import replace
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.review.outcome import Decision, Outcome, waiting_votes, write_decision
 from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
+from hiveguard_pipeline.review.token import refuse_changed
 from hiveguard_pipeline.rules.arithmetic import reviewed_confidence
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind
 from hiveguard_pipeline.rules.structured.tasks import is_structured
@@ -48,10 +50,13 @@ def decide(
     reason: str,
     label: str | None = None,
     dataset_name: str | None = None,
+    expected: str | None = None,
 ) -> Decision:
-    """Confirm, relabel or discard an item of the review queue. Raises BadInputError if it is not in it."""
+    """Confirm, relabel or discard an item of the review queue. Raises BadInputError if it is not in it,
+    ConflictError if it stands otherwise than expected.
+    """
     with database.write() as connection:
-        dataset, found = _locked(connection, item, dataset_name)
+        dataset, found = _locked(connection, item, dataset_name, expected)
         return decide_on(connection, dataset, found, decision, reviewer=reviewer, reason=reason, label=label)
 
 
@@ -83,15 +88,22 @@ def correct(
     reviewer: str,
     reason: str,
     dataset_name: str | None = None,
+    expected: str | None = None,
 ) -> Decision:
     """Relabel an item in any state; a gold item's label is not the crowd's to correct."""
     with database.write() as connection:
-        dataset, found = _locked(connection, item, dataset_name)
+        dataset, found = _locked(connection, item, dataset_name, expected)
         return _decided(connection, dataset, found, "relabel", label, reviewer, reason)
 
 
 def undo(
-    database: Database, item: str, *, reviewer: str, reason: str, dataset_name: str | None = None
+    database: Database,
+    item: str,
+    *,
+    reviewer: str,
+    reason: str,
+    dataset_name: str | None = None,
+    expected: str | None = None,
 ) -> Decision:
     """Bring back what the newest decision on an item replaced, unless a batch has followed it.
 
@@ -99,7 +111,7 @@ def undo(
     item is counted again, from the decision before it or from its first vote.
     """
     with database.write() as connection:
-        dataset, found = _locked(connection, item, dataset_name)
+        dataset, found = _locked(connection, item, dataset_name, expected)
         undone = _newest_decision(connection, found)
         before = connection.execute(
             sa.select(t.batches)
@@ -149,9 +161,12 @@ def _counted_again(connection: sa.Connection, dataset: Dataset, made: Decision) 
     return replace(made, label=now.label, confidence=now.confidence, state=now.state, waiting_votes=waiting)
 
 
-def _locked(connection: sa.Connection, item: str, dataset_name: str | None) -> tuple[Dataset, ItemStatus]:
+def _locked(
+    connection: sa.Connection, item: str, dataset_name: str | None, expected: str | None
+) -> tuple[Dataset, ItemStatus]:
     dataset = lock_dataset(connection, find_item(connection, item, dataset_name).dataset)
     found = find_item(connection, item, dataset_name)
+    refuse_changed(connection, found, expected)
     if found.state == _GOLD:
         raise BadInputError(f"item {found.external_id} is gold: its label is the truth that it was given")
     return dataset, found

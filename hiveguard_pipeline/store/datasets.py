@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.errors import BadInputError, NotFoundError
 from hiveguard_pipeline.rules.class_names import check_new_class
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.structured.tasks import MODALITY_OF, check_task, is_structured
@@ -177,11 +177,11 @@ def list_datasets(connection: sa.Connection) -> list[Dataset]:
 
 
 def get_dataset(connection: sa.Connection, name: str) -> Dataset:
-    """The dataset of a name; raises BadInputError with the names there are."""
+    """The dataset of a name; raises NotFoundError with the names there are."""
     row = connection.execute(DATASETS.where(t.datasets.c.name == name)).first()
     if row is None:
         known = [dataset.name for dataset in list_datasets(connection)]
-        raise BadInputError(
+        raise NotFoundError(
             f"there is no dataset {name!r}; "
             + (
                 f"there are {', '.join(known[:20])}"

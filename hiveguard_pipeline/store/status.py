@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.errors import NotFoundError
 from hiveguard_pipeline.rules.states import STATES
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset
@@ -82,7 +82,7 @@ def confidence_histogram(connection: sa.Connection, dataset: Dataset, bins: int 
 
 
 def find_item(connection: sa.Connection, item: str, dataset_name: str | None = None) -> ItemStatus:
-    """An item by item_id, or by external_id with its dataset; raises BadInputError if there is none."""
+    """An item by item_id, or by external_id with its dataset; raises NotFoundError if there is none."""
     if dataset_name is not None:
         dataset = get_dataset(connection, dataset_name)
         named = (t.items.c.external_id == item) | (t.items.c.item_id == _id_or_none(item))
@@ -95,7 +95,7 @@ def find_item(connection: sa.Connection, item: str, dataset_name: str | None = N
         sa.select(t.items.c.item_id).where(by).order_by(t.items.c.external_id != item).limit(1)
     ).first()
     if row is None:
-        raise BadInputError(f"there is no item {item!r} {where}")
+        raise NotFoundError(f"there is no item {item!r} {where}")
     found = connection.execute(
         sa.text(
             "SELECT s.*, d.name AS dataset FROM item_status s JOIN datasets d ON d.dataset_id = s.dataset_id"

@@ -1,14 +1,15 @@
 """Decisions on items: what they set, what they release, how they are undone, and that all of it replays."""
 
 import uuid
+from functools import partial
 from random import Random
 
 import pytest
 import sqlalchemy as sa
 
 from hiveguard_pipeline.audit import verify
-from hiveguard_pipeline.errors import BadInputError
-from hiveguard_pipeline.review import Decision, correct, decide, list_flagged, undo
+from hiveguard_pipeline.errors import BadInputError, ConflictError
+from hiveguard_pipeline.review import Decision, correct, decide, list_flagged, standing_token, undo
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset, get_dataset, set_policy
@@ -296,3 +297,49 @@ def test_after_any_votes_runs_decisions_and_policies_the_ledger_replays(
             assert verify(database, dataset.name).findings == []
     assert taken > 3
     assert refused > 0
+
+
+def token(database: Database, dataset: Dataset) -> str:
+    with database.read() as connection:
+        return standing_token(connection, find_item(connection, "a", dataset.name))
+
+
+def rows_of(database: Database, table: str) -> int:
+    with database.read() as connection:
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+@pytest.mark.parametrize("second", ["confirm", "relabel", "discard", "correct", "undo"])
+def test_the_second_of_two_reviewers_is_told_and_nothing_is_overwritten(
+    database: Database, second: str
+) -> None:
+    dataset = made(database, "xxy" + "yyy")
+    shown = token(database, dataset)
+    decide(database, "a", "relabel", label="y", dataset_name=dataset.name, expected=shown, **WHO)
+    before = [rows_of(database, table) for table in ("reviews", "batches")]
+    options = {"dataset_name": dataset.name, "expected": shown, "reviewer": "ben", "reason": "also looked"}
+    act = {
+        "undo": partial(undo, database, "a"),
+        "correct": partial(correct, database, "a", "z"),
+        "relabel": partial(decide, database, "a", "relabel", label="z"),
+    }.get(second, partial(decide, database, "a", second))
+    with pytest.raises(ConflictError, match=r"changed since it was shown.*relabel by ann.*nothing was"):
+        act(**options)
+    assert [rows_of(database, table) for table in ("reviews", "batches")] == before
+    assert now(database, dataset).label == "y"
+
+
+def test_a_batch_that_was_applied_since_makes_a_token_old_and_waiting_votes_do_not(
+    database: Database,
+) -> None:
+    dataset = made(database, "xxx")
+    shown = token(database, dataset)
+    more(database, dataset, "xxy", run=False)
+    assert token(database, dataset) == shown
+    more(database, dataset, "")
+    with pytest.raises(ConflictError, match="is in_revalidation now"):
+        correct(database, "a", "y", dataset_name=dataset.name, expected=shown, **WHO)
+    made_now = correct(
+        database, "a", "y", dataset_name=dataset.name, expected=token(database, dataset), **WHO
+    )
+    assert made_now.label == "y"
