@@ -88,7 +88,7 @@ def gather(
     for block in file.blocks():
         texts.add(block.row)
         lines.append(block.line)
-        blocks.append(_checked(block, classes, part))
+        blocks.append(checked(block, classes, part))
         rows += len(block.line)
         if report:
             report(rows)
@@ -107,10 +107,10 @@ def gather(
     )
 
 
-def _checked(
+def checked(
     block: Block, classes: tuple[str, ...] | None, part: str | None
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The reasons against a block's rows, what they hold, and what they say."""
+    """The reasons against a block's rows, what they hold, and what they say; columns of shape (rows,)."""
     rows = len(block.line)
     value = {name: block.values.get(name, pa.nulls(rows, pa.string())) for name in COLUMNS}
     duration, bad_duration = checks.durations(value["duration_ms"])
