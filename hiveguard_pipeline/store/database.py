@@ -23,6 +23,9 @@ from hiveguard_pipeline.errors import BadInputError, StoreUnavailableError
 BUSY_SECONDS = 300
 """How long a writer of SQLite waits for another one."""
 
+SERVED_BUSY_SECONDS = 10
+"""How long one waits whose caller waits for an answer."""
+
 CONNECT_SECONDS = 10
 
 KEPT_SECONDS = 300
@@ -40,13 +43,21 @@ _WRITE_CACHE_KIB = 256 << 10
 
 
 class Database:
-    """The store's database. Raises BadInputError for an address that is none; connects when used."""
+    """The store's database. Raises BadInputError for an address that is none; connects when used.
 
-    def __init__(self, url: str) -> None:
+    serves: so many connections are kept for a server's requests, and nobody waits for long; None: none are.
+    """
+
+    def __init__(self, url: str, serves: int | None = None) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url)
-        self._looking = self.engine if self.is_sqlite else _kept_engine(self.url)
+        self._busy_seconds = BUSY_SECONDS if serves is None else SERVED_BUSY_SECONDS
+        if self.is_sqlite:
+            self.engine = self._looking = _sqlite_engine(self.url, self._busy_seconds)
+        elif serves is None:
+            self.engine, self._looking = _postgres_engine(self.url), _kept_engine(self.url, 1)
+        else:
+            self.engine = self._looking = _kept_engine(self.url, serves)
 
     @property
     def address(self) -> str:
@@ -117,7 +128,7 @@ class Database:
         said = " ".join(self.without_secrets(str(error)).split())
         if "locked" in said or "busy" in said:
             return (
-                f"{self.address} has been written by another process for over {BUSY_SECONDS} seconds;"
+                f"{self.address} has been written by another process for over {self._busy_seconds} seconds;"
                 " nothing was changed, try again when it is done"
             )
         return f"the database {self.address} could not be used: {said}"
@@ -153,8 +164,8 @@ def parse_url(text: str) -> sa.URL:
     return url
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+def _sqlite_engine(url: sa.URL, busy_seconds: int) -> sa.Engine:
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds})
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -177,8 +188,8 @@ def _postgres_engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECT)
 
 
-def _kept_engine(url: sa.URL) -> sa.Engine:
-    """One connection that is kept between uses, asked before each whether it still lives.
+def _kept_engine(url: sa.URL, size: int) -> sa.Engine:
+    """So many connections that are kept between uses, asked before each whether they still live.
 
     Uses at the same time get connections of their own, which are closed. A server that is gone without a
     word is given up after CONNECT_SECONDS, as for a new connection.
@@ -186,7 +197,7 @@ def _kept_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=QueuePool,
-        pool_size=1,
+        pool_size=size,
         max_overflow=-1,
         pool_pre_ping=True,
         pool_recycle=KEPT_SECONDS,
