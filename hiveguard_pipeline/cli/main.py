@@ -29,6 +29,7 @@ COMMANDS = {
     "active": ("active", "Active learning: what to ask next, models, proposals."),
     "forecast": ("forecast", "Votes and days until labels are ready."),
     "convert": ("convert", "Convert annotations between training formats."),
+    "users": ("users", "Who signs in to the dashboard, and what they may do."),
     "explain": ("audit", "Every vote and batch that made a label."),
     "verify": ("audit", "Replay the ledger: re-derive every label from its votes."),
     "audit": ("audit_events", "Who did what, when and why: list, export and verify the events."),
