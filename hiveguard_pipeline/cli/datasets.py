@@ -1,5 +1,6 @@
 """`hiveguard datasets`."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,8 +149,17 @@ def _items(connection: sa.Connection, dataset: Dataset, state: str | None) -> It
     "--fmt", type=click.Choice(["csv", "jsonl", "json", "parquet"]), default="csv", show_default=True
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
-def export(name: str, fmt: str, output: Path) -> None:
+@click.option(
+    "--server", metavar="URL", help="From a server (`hiveguard serve`); HIVEGUARD_API_KEY is the key."
+)
+def export(name: str, fmt: str, output: Path, server: str | None) -> None:
     """Write a dataset's finalized labels to a file."""
+    if server is not None:
+        from hiveguard_pipeline.exports.remote import fetch_labels
+
+        size = fetch_labels(server, os.environ.get("HIVEGUARD_API_KEY"), name, fmt, output)
+        say(f"{size:,} bytes in {output}")
+        return
     from hiveguard_pipeline.cli.labels import write_labels
 
     write_labels(output, fmt, dataset_name=name)

@@ -34,6 +34,8 @@ COMMANDS = {
     "verify": ("audit", "Replay the ledger: re-derive every label from its votes."),
     "audit": ("audit_events", "Who did what, when and why: list, export and verify the events."),
     "recount": ("recount", "Recount all votes from the first one on, here or on Spark."),
+    "serve": ("serve", "Serve the API and the dashboard."),
+    "keys": ("keys", "Keys of the API: make, list, revoke."),
     "demo": ("demo", "A simulated crowd, end to end."),
 }
 """Command -> its module and one line of help; the modules are imported only when used."""
