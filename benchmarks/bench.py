@@ -32,6 +32,12 @@ class Sizes:
     arrival_seconds: int
     """How long votes arrive at ARRIVALS_A_SECOND."""
     recount_votes: int
+    posted_votes: int
+    """Votes that are posted to a server."""
+    served_items: int
+    """Items of which a server says what to ask next."""
+    asked: int
+    """Requests for the next items."""
 
 
 FULL = Sizes(
@@ -44,6 +50,9 @@ FULL = Sizes(
     memory_labels=10_000_000,
     arrival_seconds=120,
     recount_votes=20_000_000,
+    posted_votes=100_000,
+    served_items=10_000_000,
+    asked=3_000,
 )
 QUICK = Sizes(
     votes=50_000,
@@ -55,6 +64,9 @@ QUICK = Sizes(
     memory_labels=200_000,
     arrival_seconds=0,
     recount_votes=100_000,
+    posted_votes=5_000,
+    served_items=100_000,
+    asked=200,
 )
 
 

@@ -31,6 +31,23 @@ def labels_store(place: Place, count: int) -> Store:
     return store
 
 
+def pool_store(place: Place, count: int) -> Store:
+    """A store of that many items: half unlabeled, a third in re-validation, the rest graduated, some gold."""
+    store = place.new(f"pool_{count}")
+    database = store.open()
+    dataset = fill_items(database, count)
+    _fill_labels(database, dataset, count // 2, votes=False)
+    with database.write() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE items SET gold_label = 'bus' WHERE item_id IN (SELECT i.item_id FROM items i"
+                " LEFT JOIN labels l ON l.item_id = i.item_id WHERE l.item_id IS NULL LIMIT 1000)"
+            )
+        )
+    place.settle(store)
+    return store
+
+
 def votes_store(place: Place, votes: int, items: int) -> Store:
     """A store of votes on random items, four in five on the same answer; none is processed yet."""
     store = place.new(f"votes_{votes}")

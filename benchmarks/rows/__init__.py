@@ -11,6 +11,7 @@ from benchmarks.rows import (
     real_votes,
     recount,
     sensor,
+    serve,
     snapshots,
     start,
     state_machine,
@@ -37,4 +38,6 @@ ROWS: dict[str, RowMaker] = {
     "recount": recount.rows,
     "third_vote": sensor.third_vote_rows,
     "arrivals": sensor.arrival_rows,
+    "post": serve.post_rows,
+    "next_items": serve.next_rows,
 }
