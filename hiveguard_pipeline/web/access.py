@@ -7,7 +7,6 @@ with the page's CSRF token beside it, so that no other site's page can act for t
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset
 from hiveguard_pipeline.web.keys import Key, find_key
 from hiveguard_pipeline.web.problems import ProblemError
+from hiveguard_pipeline.web.sign_in import signed_in_person
 
 SCOPES_OF_ROLE = {
     "viewer": ("export",),
@@ -100,8 +100,7 @@ def caller_of(request: Request) -> Caller:
         if key is None:
             raise _refused("the key is unknown, revoked or expired", "invalid_token")
         return Caller(f"key {key.prefix}", key.scopes, dataset=key.dataset)
-    sign_in: Callable[[Request], Any] | None = getattr(request.app.state, "sign_in", None)
-    person = sign_in(request) if sign_in is not None else None
+    person = signed_in_person(request)
     if person is None:
         raise _refused(
             "this wants an API key: Authorization: Bearer hg_...; `hiveguard keys create` makes one"

@@ -86,7 +86,6 @@ def _add_pages(app: FastAPI, database: Database, settings: Settings) -> None:
         return
     pages = import_module("hiveguard_pipeline.web.pages.router")
     app.include_router(pages.pages_router(database, settings))
-    app.state.sign_in = import_module("hiveguard_pipeline.web.sign_in").signed_in_person
 
     @app.get("/", include_in_schema=False)
     def root() -> RedirectResponse:

@@ -26,7 +26,7 @@ class Limits:
     """Bytes, seconds and counts; each of one process of the server."""
 
     body_bytes: int = 4 << 20
-    bulk_bytes: int = 32 << 20
+    bulk_bytes: int = 16 << 20
     bulk_rows: int = 10_000
     header_bytes: int = 64 << 10
     header_seconds: float = 10.0

@@ -71,7 +71,7 @@ def test_a_route_opens_for_its_scopes_and_for_admin_alone(
                 assert answer.status_code == 403
 
 
-NOBODY: list[dict[str, str]] = [
+NOBODY: list[dict[str, Any]] = [
     {},
     {"Authorization": ""},
     {"Authorization": "Bearer"},
@@ -79,6 +79,7 @@ NOBODY: list[dict[str, str]] = [
     {"Authorization": "Bearer hg_" + "x" * 5_000},
     {"Authorization": "Basic aGc6aGc="},
     {"Authorization": "Bearer ' OR 1=1 --"},
+    {"Authorization": "Bearer hg_é".encode()},
     {"Cookie": "hiveguard=forged", "X-CSRF-Token": "forged"},
 ]
 
