@@ -98,5 +98,5 @@ def test_what_the_schema_does_not_allow_is_refused_as_it_says(app: FastAPI, fill
 def test_answers_are_those_of_the_schema_for_many_requests(
     app: FastAPI, filled: str, mode: GenerationMode
 ) -> None:
-    statuses = check_schema(app, filled, mode, examples=400)
-    assert sum(seen.total() for seen in statuses.values()) > 2_000
+    statuses = check_schema(app, filled, mode, examples=150)
+    assert sum(seen.total() for seen in statuses.values()) > 1_000
