@@ -48,11 +48,13 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             " FROM item_status s"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}'"
             " UNION ALL"
-            " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence, 0,"
-            f" count(v.vote_id) FROM item_status s {NO_MAJORITY_VOTES}{only}"
+            " SELECT u.item_id, u.external_id, u.data_ref, u.modality, u.state, u.label, u.confidence, 0,"
+            " n.votes"
+            # Grouped by item_id alone, in whose order items and labels lie.
+            f" FROM (SELECT s.item_id, count(v.vote_id) AS votes FROM item_status s {NO_MAJORITY_VOTES}{only}"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
-            " GROUP BY s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence"
-            " HAVING count(v.vote_id) >= :least"
+            " GROUP BY s.item_id HAVING count(v.vote_id) >= :least) n"
+            " JOIN item_status u ON u.item_id = n.item_id"
             ") flagged LEFT JOIN (prelabels p JOIN models m ON m.model_id = p.model_id"
             " AND m.schema_version = :schema) ON p.item_id = flagged.item_id AND NOT p.blind"
             " ORDER BY coalesce(confidence, 0), flagged.item_id" + (" LIMIT :limit" if limit else "")
