@@ -1,5 +1,7 @@
 """`hiveguard demo`: simulate a crowd, run the pipeline on it, and say how good the labels are."""
 
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -72,9 +74,20 @@ def demo(items: int, seed: int, folder: Path | None, active: bool, chart: Path |
         latest = latest_export(root, name)
         if latest is not None:
             click.echo(f"export: {root}/{name}/{latest['export_id']}")
+    to_review = sum(row["needs_review"] for row in rows)
+    me = _this_command()
+    click.echo("next: `make dev` opens the Dagster UI on this data")
     click.echo(
-        "next: `make dev` opens the Dagster UI on this data; `hiveguard review list` shows what to decide"
+        f"dashboard: `{me} users create NAME --role admin`, then `{me} serve`;"
+        f" {to_review} items wait for review"
     )
+
+
+def _this_command() -> str:
+    """How this command is called: by its path where it is on no search path."""
+    called = sys.argv[0]
+    found = shutil.which("hiveguard")
+    return "hiveguard" if found and Path(found).resolve() == Path(called).resolve() else called
 
 
 def _dataset_name(scene: Scene, items: int, seed: int) -> str:

@@ -20,11 +20,34 @@ class Scene:
     modality: str
     classes: tuple[str, ...]
     suffix: str
+    texts: tuple[tuple[str, ...], ...] = ()
+    """Of a scene of texts: what items of each class say."""
 
+
+_REVIEWS = (
+    (
+        "The parcel came a week late, and the box was torn.",
+        "It stopped working after two days. I want my money back.",
+        "Nobody answered my three mails.",
+        "The colour is not at all that of the picture.",
+    ),
+    (
+        "The parcel came on Tuesday. The box was blue.",
+        "It has two buttons and a cable of one metre.",
+        "I ordered it in May and again in June.",
+        "It is about as large as the old one.",
+    ),
+    (
+        "The parcel came a day early, and all was well packed.",
+        "It still works after two years. I would buy it again.",
+        "A friendly answer within the hour.",
+        "The colour is even finer than in the picture.",
+    ),
+)
 
 SCENES = (
     Scene("demo-images", "image", ("bicycle", "bus", "crosswalk", "hydrant"), "jpg"),
-    Scene("demo-texts", "text", ("negative", "neutral", "positive"), "txt"),
+    Scene("demo-texts", "text", ("negative", "neutral", "positive"), "txt", _REVIEWS),
     Scene("demo-sounds", "audio", ("bark", "meow", "siren", "speech", "thunder"), "wav"),
 )
 

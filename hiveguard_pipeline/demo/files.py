@@ -28,6 +28,7 @@ def write_crowd(crowd: Crowd, folder: Path) -> dict[str, Path]:
             "external_id": external,
             "data_ref": refs,
             "modality": pa.repeat(pa.scalar(scene.modality), count),
+            **({"text": pa.array(_texts(crowd))} if scene.texts else {}),
         },
         "votes": {
             "external_id": external.take(pa.array(crowd.item)),
@@ -39,6 +40,12 @@ def write_crowd(crowd: Crowd, folder: Path) -> dict[str, Path]:
         "truth": {"external_id": external, "label": classes.take(pa.array(crowd.truth))},
     }
     return {name: _write(folder / f"{name}.csv", columns) for name, columns in files.items()}
+
+
+def _texts(crowd: Crowd) -> list[str]:
+    """What the items of a scene of texts say: each class's sentences in turn."""
+    texts = crowd.scene.texts
+    return [texts[code][number % len(texts[code])] for number, code in enumerate(crowd.truth.tolist())]
 
 
 def _write(path: Path, columns: dict[str, Any]) -> Path:

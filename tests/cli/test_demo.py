@@ -20,6 +20,9 @@ def test_the_demo_twice_is_the_same_funnel(home: Terminal) -> None:
     assert shown(again.stdout, "verified: ") == shown(first.stdout, "verified: ")
     for line in shown(first.stdout, "export: "):
         assert (Path(line.removeprefix("export: ")) / "labels.parquet").is_file()
+    (dashboard,) = shown(first.stdout, "dashboard: ")
+    assert "hiveguard users create NAME --role admin`" in dashboard
+    assert "hiveguard serve`" in dashboard
     assert " 0 of them new" in again.stderr
     assert " 0 of them new" not in first.stderr
 
