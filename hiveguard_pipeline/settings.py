@@ -39,6 +39,8 @@ class Settings:
     max_calibration_error: float | None
     label_studio_url: str | None = None
     label_studio_token: str | None = field(default=None, repr=False)
+    dagster_url: str | None = None
+    data_dir: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -59,6 +61,8 @@ class Settings:
             max_calibration_error=_max_error(given.get("HIVEGUARD_MAX_CALIBRATION_ERROR")),
             label_studio_url=given.get("HIVEGUARD_LABEL_STUDIO_URL") or None,
             label_studio_token=given.get("HIVEGUARD_LABEL_STUDIO_TOKEN") or None,
+            dagster_url=_dagster_url(given.get("HIVEGUARD_DAGSTER_URL")),
+            data_dir=_data_dir(given.get("HIVEGUARD_DATA_DIR")),
         )
 
 
@@ -97,6 +101,25 @@ def _max_error(text: str | None) -> float | None:
             f"HIVEGUARD_MAX_CALIBRATION_ERROR must lie above 0, not {text}: no crowd reaches it"
         )
     return limit
+
+
+def _dagster_url(text: str | None) -> str | None:
+    """Where Dagster's pages are, without a slash at the end: the dashboard links runs to it."""
+    if not text:
+        return None
+    if not text.startswith(("http://", "https://")):
+        raise BadInputError(f"HIVEGUARD_DAGSTER_URL must begin with http:// or https://, not {text!r}")
+    return text.rstrip("/")
+
+
+def _data_dir(text: str | None) -> Path | None:
+    """The folder of the files that data_refs without a scheme name; the dashboard shows them."""
+    if not text:
+        return None
+    folder = Path(text).expanduser().absolute()
+    if not folder.is_dir():
+        raise BadInputError(f"HIVEGUARD_DATA_DIR names no folder: {folder}")
+    return folder
 
 
 def policy_from_environment(environment: Mapping[str, str] | None = None) -> Policy:

@@ -15,8 +15,8 @@ _roles = click.Choice(["viewer", "reviewer", "admin"])
 def users() -> None:
     """Who signs in to the dashboard, and what they may do.
 
-    viewer looks, reviewer decides on items too, admin keeps users and reads the audit too. A password is
-    asked for, or read from stdin: `hiveguard users create ada --role admin < password-file`.
+    viewer looks, reviewer decides on items too, admin keeps users and keys and reads the audit too. A
+    password is asked for, or read from stdin: `hiveguard users create ada --role admin < password-file`.
     """
 
 

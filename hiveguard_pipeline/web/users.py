@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 ROLES = ("viewer", "reviewer", "admin")
-"""Each may do what those before it may: look; decide on items; keep users and read the audit."""
+"""Each may do what those before it may: look; decide on items; keep users and keys, and read the audit."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1_000
