@@ -11,8 +11,15 @@ from hiveguard_pipeline.rules.policy import Policy
 Differ = Callable[[Mask, str], None]
 """Called with the rows that do not follow, and why."""
 
-DECISIONS = ("none", "confirm", "relabel", "discard", "undo")
-NO_DECISION, CONFIRM, RELABEL, DISCARD, UNDO = range(len(DECISIONS))
+DECISIONS = ("none", "confirm", "relabel", "discard", "undo", "hold", "release", "accept")
+"""What a row of kind review may have decided.
+
+People confirm, relabel, discard and undo. The stages of a workflow hold (label and confidence stay, people look
+at it), release (nobody agreed on anything: back to the crowd with the label that it has, at least at the floor)
+and accept (a label that a stage agreed on: as confirm or relabel, but graduated).
+"""
+
+NO_DECISION, CONFIRM, RELABEL, DISCARD, UNDO, HOLD, RELEASE, ACCEPT = range(len(DECISIONS))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.history import (
     DECISIONS,
     DISCARD,
+    HOLD,
+    RELEASE,
     UNDO,
     Differ,
     Difference,
@@ -121,10 +123,11 @@ def replay(
         opens_anew,
         differ,
     )
+    takes_none = np.isin(history.decision, (UNDO, HOLD, RELEASE)) | (
+        (history.decision == DISCARD) & ~opens_anew
+    )
     differ(
-        (history.kind == Kind.REVIEW)
-        & takes
-        & (undo | ((history.decision == DISCARD) & ~opens_anew) | (taken_before > 0)),
+        (history.kind == Kind.REVIEW) & takes & (takes_none | (taken_before > 0)),
         "takes votes, which only a first label may",
     )
     differ(opens_anew & ~first_of_item, "restates a decision after the item's first row")

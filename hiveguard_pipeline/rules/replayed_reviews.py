@@ -7,10 +7,14 @@ import numpy as np
 from hiveguard_pipeline.rules.arithmetic import Codes, Integers, Mask, States, share
 from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
 from hiveguard_pipeline.rules.history import (
+    ACCEPT,
     CONFIRM,
+    DECISIONS,
     DISCARD,
+    HOLD,
     NO_DECISION,
     RELABEL,
+    RELEASE,
     UNDO,
     Differ,
     History,
@@ -43,12 +47,12 @@ def check_reviews(
     decision of an earlier generation. Both of shape (rows,).
     """
     review = history.kind == Kind.REVIEW
-    known = (history.decision > NO_DECISION) & (history.decision <= UNDO)
+    known = (history.decision > NO_DECISION) & (history.decision < len(DECISIONS))
     differ(review & ~known, "is a review without a decision")
-    kept = review & ((history.decision == CONFIRM) | (history.decision == RELABEL))
-    differ(
-        kept & (history.state_after != State.IN_REVALIDATION), "leads to another state than a review gives"
-    )
+    accept = review & (history.decision == ACCEPT)
+    kept = accept | (review & ((history.decision == CONFIRM) | (history.decision == RELABEL)))
+    given = np.where(accept, State.GRADUATED, State.IN_REVALIDATION)
+    differ(kept & (history.state_after != given), "leads to another state than a review gives")
     differ(kept & (history.label == NO_LABEL), "gives no label")
     confirm = review & (history.decision == CONFIRM) & ~opens_anew
     differ(confirm & (history.label != before.label), "confirms another label")
@@ -73,6 +77,26 @@ def check_reviews(
     differ(
         discard & ((history.state_after != State.DISCARDED) | (more & ~kept)), "is a discard that does more"
     )
+    _check_holds(history, review, limits, before, opens_anew, differ)
+
+
+def _check_holds(
+    history: History, review: Mask, limits: Limits, before: Before, opens_anew: Mask, differ: Differ
+) -> None:
+    """Holds and releases: nobody has said anything of the label yet, so that it stays as it was."""
+    hold, release = (review & (history.decision == decision) for decision in (HOLD, RELEASE))
+    usable = (before.state == State.IN_REVALIDATION) | (before.state == State.GRADUATED)
+    differ(hold & ~usable, "holds an item that has no label in use")
+    differ(release & (before.state != State.NEEDS_REVIEW), "releases an item that was not in review")
+    differ((hold | release) & (history.label != before.label), "changes the label, which only people may")
+    state = np.where(hold, State.NEEDS_REVIEW, State.IN_REVALIDATION)
+    differ((hold | release) & (history.state_after != state), "leads to another state than a workflow gives")
+    least = np.where(release, limits.floor, NO_CONFIDENCE)
+    differ(
+        (hold | release) & (history.confidence_after != np.maximum(before.confidence, least)),
+        "moves the confidence, which a workflow may not",
+    )
+    differ((hold | release) & opens_anew, "opens a generation, which only a decision on the label may")
 
 
 def check_undos(

@@ -183,7 +183,9 @@ def _open_with_decisions(
         "generation": opened["generation"],
     }
     confidence = pa.array(reached, mask=unlabeled)
-    state = pa.array(np.where(discarded, STATES[State.DISCARDED], STATES[State.IN_REVALIDATION]))
+    accepted = pa.compute.equal(opened["decision"], "accept").to_numpy(zero_copy_only=False)
+    state = np.where(accepted, STATES[State.GRADUATED], STATES[State.IN_REVALIDATION])
+    state = pa.array(np.where(discarded, STATES[State.DISCARDED], state))
     append(
         connection,
         "batches",

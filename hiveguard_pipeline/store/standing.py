@@ -1,8 +1,13 @@
 """The newest decision that stands on an item, and how far the votes went that it was taken on.
 
-A new generation of an item's ledger opens with that decision. The row of a decision in the generation in
+Holds and releases of a workflow are none: nobody has said anything of the label. A new generation of an item's ledger opens with that decision. The row of a decision in the generation in
 which it was taken says how far the votes had been applied then; later generations only restate it.
 """
+
+NOT_ON_LABEL = ("undo", "hold", "release")
+"""Decisions that say nothing of an item's label."""
+
+_NONE = ", ".join(f"'{decision}'" for decision in NOT_ON_LABEL)
 
 _UNDONE = "EXISTS (SELECT 1 FROM reviews u WHERE u.item_id = {item} AND u.undoes = {review}{when})"
 
@@ -35,7 +40,7 @@ def newest_standing(item: str, generation: str | None = None) -> str:
     when = "" if generation is None else f" AND {_written_before(generation, 'u')}"
     undone = _UNDONE.format(item="n.item_id", review="n.review_id", when=when)
     return (
-        f"(SELECT max(n.review_id) FROM reviews n WHERE n.item_id = {item} AND n.decision <> 'undo'{before}"
+        f"(SELECT max(n.review_id) FROM reviews n WHERE n.item_id = {item} AND n.decision NOT IN ({_NONE}){before}"
         f" AND NOT {undone})"
     )
 
