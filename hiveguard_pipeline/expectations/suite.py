@@ -16,6 +16,7 @@ from hiveguard_pipeline.rules.policy import ADAPTIVE, ONE
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.store.standing import newest_standing
 
 LABELS = "labels"
 FINALIZED = "finalized_labels"
@@ -92,9 +93,10 @@ EXPECTATIONS = (
     ),
     _expectation(
         "graduated_is_earned",
-        "every graduated label has the exit confidence, or probability, and enough votes",
+        "every graduated label has the exit confidence, or probability, and enough votes, or was accepted by"
+        " a stage of the dataset's workflow",
         FINALIZED,
-        f"state = '{STATES[State.GRADUATED]}' AND CASE WHEN decided IS NULL"
+        f"state = '{STATES[State.GRADUATED]}' AND accepted = 0 AND CASE WHEN decided IS NULL"
         " THEN confidence < exit_confidence OR solver_count < min_total_votes"
         " ELSE decided < target OR solver_count < adaptive_min_votes END",
     ),
@@ -187,6 +189,12 @@ _DECIDED = (
 )
 """SQL: the probability that decided on label f; null where it was not one."""
 
+_ACCEPTED = (
+    "EXISTS (SELECT 1 FROM reviews r WHERE r.decision = 'accept'"
+    f" AND r.review_id = {newest_standing('f.item_id')})"
+)
+"""SQL: the newest decision on label f graduated it."""
+
 
 def _queries(dataset: Dataset) -> dict[str, str]:
     by_dataset = f"dataset_id = '{dataset.dataset_id}'"
@@ -198,7 +206,8 @@ def _queries(dataset: Dataset) -> dict[str, str]:
             " p.revalidation_exit_confidence AS exit_confidence,"
             " p.revalidation_min_total_votes AS min_total_votes,"
             " p.adaptive_target_probability AS target, p.adaptive_min_votes,"
-            f" CASE WHEN p.graduation = '{ADAPTIVE}' THEN {_DECIDED} END AS decided"
+            f" CASE WHEN p.graduation = '{ADAPTIVE}' THEN {_DECIDED} END AS decided,"
+            f" CASE WHEN {_ACCEPTED} THEN 1 ELSE 0 END AS accepted"
             " FROM finalized_labels f JOIN policies p ON p.policy_id = f.policy_id"
             f" WHERE f.{by_dataset}"
         ),

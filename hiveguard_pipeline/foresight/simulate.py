@@ -176,7 +176,7 @@ def _decided(connection: sa.Connection, dataset: Dataset, crowd: Crowd) -> Mask:
     found = read_columns(
         connection,
         "SELECT DISTINCT r.item_id FROM reviews r JOIN items i ON i.item_id = r.item_id"
-        " WHERE i.dataset_id = :dataset AND r.undoes IS NULL"
+        " WHERE i.dataset_id = :dataset AND r.decision NOT IN ('undo', 'hold', 'release')"
         " AND NOT EXISTS (SELECT 1 FROM reviews u WHERE u.undoes = r.review_id)",
         {"dataset": dataset.dataset_id},
         {"item_id": str},

@@ -9,6 +9,7 @@ from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, now_text
 from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.store.exclusions import counted
+from hiveguard_pipeline.store.stages import leave_stage
 from hiveguard_pipeline.store.status import ItemStatus
 
 
@@ -94,6 +95,7 @@ def write_decision(
         .where(t.dataset_progress.c.dataset_id == dataset.dataset_id)
         .values(ledger_position=int(row[0]))
     )
+    leave_stage(connection, found.item_id, outcome.state, review_id, decision)
     waiting = _release(connection, dataset, found, outcome)
     record_event(
         connection,

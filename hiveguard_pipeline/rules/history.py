@@ -14,9 +14,9 @@ Differ = Callable[[Mask, str], None]
 DECISIONS = ("none", "confirm", "relabel", "discard", "undo", "hold", "release", "accept")
 """What a row of kind review may have decided.
 
-People confirm, relabel, discard and undo. The stages of a workflow hold (label and confidence stay, people look
-at it), release (nobody agreed on anything: back to the crowd with the label that it has, at least at the floor)
-and accept (a label that a stage agreed on: as confirm or relabel, but graduated).
+People confirm, relabel, discard and undo. The stages of a workflow hold (label and confidence stay, people
+look at it), release (nobody agreed on anything: back to the crowd with the label that it has, at least at the
+floor) and accept (a label that a stage agreed on: as confirm or relabel, but graduated).
 """
 
 NO_DECISION, CONFIRM, RELABEL, DISCARD, UNDO, HOLD, RELEASE, ACCEPT = range(len(DECISIONS))

@@ -2,7 +2,8 @@
 
 An item's new generation opens with the newest decision on it that stands, which takes the votes it was
 taken on as far as they count; without one it begins blank. Then the votes that follow are folded under the
-current policy, as a run does. The old generation stays in the ledger.
+current policy, as a run does. What waits for people in a stage of a workflow is held again. The old
+generation stays in the ledger.
 """
 
 from typing import Any
@@ -26,6 +27,7 @@ from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.ledger import Applied, record_position, upsert_labels, write_part
 from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.settlement import settle_chosen
+from hiveguard_pipeline.store.stages import hold_waiting
 from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing, opened_through
 from hiveguard_pipeline.store.structured import agreeing
 from hiveguard_pipeline.store.work import drop_work, fill_work, fold_work
@@ -122,6 +124,7 @@ def recount_touched(connection: sa.Connection, dataset: Dataset, run_id: str) ->
             run_id,
             done,
         )
+    hold_waiting(connection, dataset, recorded, run_id=run_id, among="SELECT item_id FROM touched")
     connection.execute(
         sa.text(
             f"UPDATE labels SET state = '{STATES[State.GOLD]}', needs_review = false"

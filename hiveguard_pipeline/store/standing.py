@@ -1,7 +1,8 @@
 """The newest decision that stands on an item, and how far the votes went that it was taken on.
 
-Holds and releases of a workflow are none: nobody has said anything of the label. A new generation of an item's ledger opens with that decision. The row of a decision in the generation in
-which it was taken says how far the votes had been applied then; later generations only restate it.
+A new generation of an item's ledger opens with that decision. The row of a decision in the generation in
+which it was taken says how far the votes had been applied then; later generations only restate it. Holds and
+releases of a workflow are none: they say nothing of the label.
 """
 
 NOT_ON_LABEL = ("undo", "hold", "release")
@@ -40,8 +41,8 @@ def newest_standing(item: str, generation: str | None = None) -> str:
     when = "" if generation is None else f" AND {_written_before(generation, 'u')}"
     undone = _UNDONE.format(item="n.item_id", review="n.review_id", when=when)
     return (
-        f"(SELECT max(n.review_id) FROM reviews n WHERE n.item_id = {item} AND n.decision NOT IN ({_NONE}){before}"
-        f" AND NOT {undone})"
+        f"(SELECT max(n.review_id) FROM reviews n WHERE n.item_id = {item}"
+        f" AND n.decision NOT IN ({_NONE}){before} AND NOT {undone})"
     )
 
 

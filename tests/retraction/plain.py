@@ -33,13 +33,15 @@ class Counted:
     """The decisions that are not undone."""
     generation: int = 1
     gold: bool = False
+    waits: bool = False
+    """It waits for people in a stage of a workflow."""
     opened_through: int = 0
     """How far the votes went of the decision that opened the generation."""
 
     def __post_init__(self) -> None:
         self.item = oracle.Item(self.policy)
-        self.can_undo = 0
-        """How many of the newest decisions no batch has followed in this generation."""
+        self.undoable: list[Given | None] = []
+        """The newest decisions, which no batch has followed in this generation; None: nothing on the label."""
 
     def counting(self) -> list[oracle.Vote]:
         return [
@@ -59,7 +61,7 @@ class Counted:
         rows = len(self.item.rows)
         self.item.apply()
         if len(self.item.rows) > rows:
-            self.can_undo = 0
+            self.undoable.clear()
 
     def retract(self, solvers: set[str], excluded: set[str]) -> None:
         """`solvers` count otherwise now: `excluded` are those that do not."""
@@ -79,18 +81,21 @@ class Counted:
             self.begin()
         elif theirs:
             self.run()
+            self.hold_if_waiting()
 
     def begin(self) -> None:
         """A new generation: from the newest decision that stands, else from the first vote."""
         self.generation += 1
         self.item = oracle.Item(self.policy)
         self.item.votes = self.counting()
-        self.can_undo = self.opened_through = 0
+        self.undoable.clear()
+        self.opened_through = 0
         if self.standing:
             newest = self.standing[-1]
             self.opened_through = newest.through
             taken = [vote for vote in self.item.votes if vote.vote_id <= newest.through]
-            state = "discarded" if newest.decision == "discard" else "in_revalidation"
+            states = {"discard": "discarded", "accept": "graduated"}
+            state = states.get(newest.decision, "in_revalidation")
             confidence = None
             if newest.label is not None:
                 agree = sum(vote.answer == newest.label for vote in taken)
@@ -98,24 +103,45 @@ class Counted:
                 share = oracle.rounded(Fraction(agree, len(taken))) if taken else floor
                 confidence = max(share, floor)
             self.item.now = oracle.Standing(newest.label, confidence, state, len(taken), 0)
-            self.can_undo = 1
+            self.undoable.append(newest)
         self.run()
+        self.hold_if_waiting()
+
+    def hold_if_waiting(self) -> None:
+        """What waits for people has no label in use."""
+        if self.waits and not self.gold and self.item.now.state in ("in_revalidation", "graduated"):
+            self.decide("hold")
 
     def decide(self, decision: str, label: int | None = None) -> None:
         self.item.votes = self.counting()
-        if decision == "relabel":
+        if decision in ("relabel", "accept"):
             assert label is not None
-            self.item.relabel(label)
+            getattr(self.item, decision)(label)
         else:
             getattr(self.item, decision)()
-        self.standing.append(Given(decision, self.item.now.label, self.item.applied_through, self.generation))
-        self.can_undo += 1
+        if decision in ("hold", "release"):
+            self.undoable.append(None)
+            return
+        given = Given(decision, self.item.now.label, self.item.applied_through, self.generation)
+        self.standing.append(given)
+        self.undoable.append(given)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self.undoable)
+
+    @property
+    def restates(self) -> bool:
+        """Whether the newest decision was taken in an earlier generation."""
+        newest = self.undoable[-1]
+        return newest is not None and newest.generation < self.generation
 
     def undo(self) -> None:
         assert self.can_undo
-        self.can_undo -= 1
-        undone = self.standing.pop()
-        if undone.generation < self.generation:
+        restated, undone = self.restates, self.undoable.pop()
+        if undone is not None:
+            assert self.standing.pop() is undone
+        if restated:
             self.begin()
         else:
             self.item.undo()

@@ -209,10 +209,12 @@ class World:
             assert act != "undo" or not item.can_undo or item.gold
             return
         if act == "undo":
-            self.done.append("undo of a restated" if item.standing[-1].generation < item.generation else act)
+            item.waits = False
+            self.done.append("undo of a restated" if item.restates else act)
             item.undo()
         else:
             decision = "relabel" if act == "correct" else act
+            item.waits = False
             item.decide(decision, self._code(label))
             self.done.append(act)
 

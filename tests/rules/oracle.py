@@ -158,6 +158,26 @@ class Item:
         self.decided_from.clear()
         return True
 
+    def hold(self) -> None:
+        """A stage of people waits for it: all stays but the state."""
+        if self.now.state not in ("in_revalidation", "graduated"):
+            raise NotAllowedError("only a label in use is held")
+        self.decided_from.append(self.now)
+        self._write("review", [], 0, 0, self.now._replace(state="needs_review"), "hold")
+
+    def release(self) -> None:
+        """Nobody agreed on anything: back to the crowd, at least at the floor."""
+        if self.now.state != "needs_review" or self.now.confidence is None:
+            raise NotAllowedError("only what is in review is released")
+        self.decided_from.append(self.now)
+        least = max(self.now.confidence, rules_of(self.policy).floor)
+        after = self.now._replace(state="in_revalidation", confidence=least)
+        self._write("review", [], 0, 0, after, "release")
+
+    def accept(self, label: int) -> None:
+        """A stage agreed on a label, and nothing more is asked of anybody."""
+        self._relabelled("accept", label)
+
     def confirm(self) -> None:
         if self.now.label is None:
             raise NotAllowedError("there is no label to confirm")
@@ -176,7 +196,7 @@ class Item:
         after = Standing(
             label,
             confidence,
-            "in_revalidation",
+            "graduated" if decision == "accept" else "in_revalidation",
             self.now.vote_count + len(taken),
             self.now.revalidation_vote_count,
         )
@@ -241,7 +261,10 @@ def rederived(rows: Sequence[Row], votes: Sequence[Vote]) -> Item | None:
             elif row.decision == "relabel" and row.label is not None:
                 item.votes = list(votes[: row.agree + row.disagree])
                 item.relabel(row.label)
-            elif row.decision in ("confirm", "discard", "undo"):
+            elif row.decision == "accept" and row.label is not None:
+                item.votes = list(votes[: row.agree + row.disagree]) if item.now.label is None else item.votes
+                item.accept(row.label)
+            elif row.decision in ("confirm", "discard", "undo", "hold", "release"):
                 getattr(item, row.decision)()
         except NotAllowedError:
             return None

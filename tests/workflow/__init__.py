@@ -1,0 +1,1 @@
+"""Workflow: stages, gates, tasks."""
