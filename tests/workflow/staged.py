@@ -88,7 +88,9 @@ class StagedWorld(World):
                 return None
             return ("hold", None) if now.state in _USABLE else ("leave", None)
         if now.state == "unlabeled":
-            return self.random.choice([("leave", None), ("relabel", label), ("accept", label), ("discard", None)])
+            return self.random.choice(
+                [("leave", None), ("relabel", label), ("accept", label), ("discard", None)]
+            )
         if now.state != "needs_review":
             return None
         ways: list[tuple[str, int | None]] = [
