@@ -1,6 +1,6 @@
 """Review: the items that people must decide, and what they decided."""
 
-from hiveguard_pipeline.review.decisions import correct, decide, decide_on, undo
+from hiveguard_pipeline.review.decisions import checked_label, correct, decide, decide_on, undo
 from hiveguard_pipeline.review.outcome import Decision
 from hiveguard_pipeline.review.queue import Flagged, list_flagged
 from hiveguard_pipeline.review.token import standing_token, standing_tokens
@@ -8,6 +8,7 @@ from hiveguard_pipeline.review.token import standing_token, standing_tokens
 __all__ = [
     "Decision",
     "Flagged",
+    "checked_label",
     "correct",
     "decide",
     "decide_on",

@@ -203,16 +203,19 @@ def _decided(
             created_at=_labelled_at(connection, found) if found.label is not None else None,
         )
     else:
-        chosen = found.label if decision == "confirm" else _checked_label(connection, dataset, found, label)
+        chosen = (
+            found.label if decision == "confirm" else checked_label(connection, dataset, found.item_id, label)
+        )
         outcome = _kept(connection, dataset, found, str(chosen), recorded)
     return write_decision(connection, dataset, found, decision, outcome, reviewer, reason)
 
 
-def _checked_label(connection: sa.Connection, dataset: Dataset, found: ItemStatus, label: str | None) -> str:
+def checked_label(connection: sa.Connection, dataset: Dataset, item_id: str, label: str | None) -> str:
+    """A label that a person may give to an item, in its one form; raises BadInputError for any other."""
     if label is None or not label.strip():
         raise BadInputError("a label that is not empty is wanted")
     if is_structured(dataset.task_type):
-        label = checked_text(dataset, label, "the label", *_known_of(connection, found))
+        label = checked_text(dataset, label, "the label", *_known_of(connection, item_id))
     now = class_map_of(connection, dataset).of_one(label)
     if now != label:
         raise BadInputError(f"{label!r} names a class that {dataset.name} had; what it means now is {now!r}")
@@ -227,14 +230,14 @@ def _checked_label(connection: sa.Connection, dataset: Dataset, found: ItemStatu
     return label
 
 
-def _known_of(connection: sa.Connection, found: ItemStatus) -> tuple[tuple[int, int] | None, int | None]:
+def _known_of(connection: sa.Connection, item_id: str) -> tuple[tuple[int, int] | None, int | None]:
     """Width and height of an item's image, and the characters of its text, where they are known."""
     known = connection.execute(
         sa.select(
             t.item_details.c.width,
             t.item_details.c.height,
             sa.func.length(t.item_details.c.content).label("characters"),
-        ).where(t.item_details.c.item_id == found.item_id)
+        ).where(t.item_details.c.item_id == item_id)
     ).first()
     if known is None:
         return None, None

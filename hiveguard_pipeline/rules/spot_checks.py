@@ -14,9 +14,9 @@ Words = np.ndarray[Any, np.dtype[np.uint64]]
 def chosen(item_words: Words, stage: str, share: int) -> Mask:
     """Whether each item is in a stage's share; shape (items,).
 
-    item_words: 64 bits of each item's id, which is a hash already. share: in millionths. The bits are mixed with
-    the stage's name by the finalizer of splitmix64 (Steele, Lea & Flood 2014, OOPSLA, figure 16), so that two
-    stages take different items.
+    item_words: 64 bits of each item's id, which is a hash already. share: in millionths. The bits are mixed
+    with the stage's name by the finalizer of splitmix64 (Steele, Lea & Flood 2014, OOPSLA): two stages take
+    different items.
     """
     seed = np.frombuffer(hashlib.sha256(stage.encode()).digest()[:8], dtype="<u8")[0]
     mixed = item_words ^ seed

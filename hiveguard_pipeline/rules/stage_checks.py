@@ -181,7 +181,10 @@ def _reached(stages: Stages) -> Iterator[Fault]:
     begin = {stages.first.name, *(stage.name for stage in stages if stage.gate is not None)}
     reached, waiting = set(begin), list(begin)
     while waiting:
-        for target in stages.ways(stages.by_name[waiting.pop()]).values():
+        ways = list(stages.ways(stages.by_name[waiting.pop()]).values())
+        if any(target in stages.by_name and stages.by_name[target].is_crowd for target in ways):
+            ways += [stage.name for stage in stages.crowd]  # one pool
+        for target in ways:
             if target in stages.by_name and target not in reached:
                 reached.add(target)
                 waiting.append(target)

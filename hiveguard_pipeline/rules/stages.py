@@ -67,7 +67,8 @@ class Stage:
     """A stage. answers: distinct ones that it gathers; None for a model, and where the policy says it.
 
     measure, least: what agreement it needs, in millionths; least None: more than half, or what the policy
-    says. timeout: millionths of an hour.
+    says. timeout: millionths of an hour. least_skill: of those who are asked, the share of gold items that
+    they know, in millionths.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Stage:
     on_fail: str | None = None
     on_timeout: str | None = None
     timeout: int | None = None
+    least_skill: int | None = None
 
     @property
     def is_crowd(self) -> bool:
@@ -104,6 +106,7 @@ class Stage:
             "on_fail": self.on_fail,
             "on_timeout": self.on_timeout,
             "timeout": None if self.timeout is None else decimal_text(self.timeout),
+            "least_skill": None if self.least_skill is None else decimal_text(self.least_skill),
         }
         return {name: value for name, value in written.items() if value is not None}
 

@@ -235,28 +235,35 @@ def set_policy(
     """Change some settings of a dataset from the votes on that are not processed yet."""
     with database.write() as connection:
         dataset = lock_dataset(connection, name)
-        before = current_policy(connection, dataset).policy
-        policy = before.replaced(settings)
-        if policy.is_adaptive and is_structured(dataset.task_type):
-            raise BadInputError(
-                f"GRADUATION=adaptive is for answers that are one class: those of {dataset.name} are"
-                f" structured ({dataset.task_type})"
-            )
-        if policy != before:
-            policy_id = _record_policy(connection, dataset, policy, actor, reason)
-            record_event(
-                connection,
-                dataset.dataset_id,
-                Act(
-                    actor,
-                    "policy.set",
-                    f"dataset {name}",
-                    reason,
-                    before=dict(before.settings(whole=True)),
-                    after={"policy_id": policy_id, "policy": policy.settings(whole=True)},
-                ),
-            )
-        return current_policy(connection, dataset)
+        return set_policy_in(connection, dataset, settings, actor=actor, reason=reason)
+
+
+def set_policy_in(
+    connection: sa.Connection, dataset: Dataset, settings: dict[str, str], *, actor: str, reason: str
+) -> RecordedPolicy:
+    """As `set_policy`, in the caller's transaction, which holds the dataset."""
+    before = current_policy(connection, dataset).policy
+    policy = before.replaced(settings)
+    if policy.is_adaptive and is_structured(dataset.task_type):
+        raise BadInputError(
+            f"GRADUATION=adaptive is for answers that are one class: those of {dataset.name} are"
+            f" structured ({dataset.task_type})"
+        )
+    if policy != before:
+        policy_id = _record_policy(connection, dataset, policy, actor, reason)
+        record_event(
+            connection,
+            dataset.dataset_id,
+            Act(
+                actor,
+                "policy.set",
+                f"dataset {dataset.name}",
+                reason,
+                before=dict(before.settings(whole=True)),
+                after={"policy_id": policy_id, "policy": policy.settings(whole=True)},
+            ),
+        )
+    return current_policy(connection, dataset)
 
 
 def progress_of(connection: sa.Connection, dataset: Dataset) -> Progress:

@@ -10,7 +10,18 @@ from hiveguard_pipeline.rules.policy import ONE, millionths
 from hiveguard_pipeline.rules.stage_checks import first_fault
 from hiveguard_pipeline.rules.stages import DONE, GATED, GROUPS, MEASURES, MODEL, SHARE, Gate, Stage, Stages
 
-STAGE_KEYS = ("name", "who", "answers", "agreement", "gate", "on_pass", "on_fail", "on_timeout", "timeout")
+STAGE_KEYS = (
+    "name",
+    "who",
+    "answers",
+    "agreement",
+    "gate",
+    "on_pass",
+    "on_fail",
+    "on_timeout",
+    "timeout",
+    "least_skill",
+)
 GATE_KEYS = ("state", "confidence", "probability", "class", "disagreement", "random", "kappa")
 MOST_ANSWERS = 1_000
 LONGEST_TIMEOUT_HOURS = 24 * 366
@@ -70,6 +81,7 @@ def _stage(place: str, entry: Any, given: list[Any], number: int, classes: Seque
         on_fail=_target(entry, "on_fail"),
         on_timeout=_target(entry, "on_timeout"),
         timeout=_hours(f"{place}.timeout", entry["timeout"]) if "timeout" in entry else None,
+        least_skill=_share(f"{place}.least_skill", entry["least_skill"]) if "least_skill" in entry else None,
     )
 
 

@@ -36,8 +36,8 @@ def stages_of_quality(given: Mapping[str, Any]) -> tuple[Stages, dict[str, str]]
         _threshold(given)
         raise StageError(
             "quality.agreement_threshold",
-            "agreement_threshold says when the review gate is skipped, and there is none: set review_gate: true,"
-            " or leave it out",
+            "agreement_threshold says when the review gate is skipped, and there is none: set review_gate:"
+            " true, or leave it out",
         )
     settings = {}
     if not _yes("auto_flag_low_confidence", given, default=True):

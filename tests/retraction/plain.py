@@ -10,7 +10,7 @@ from hiveguard_pipeline.rules.policy import Policy
 from tests.rules import oracle
 
 
-@dataclass
+@dataclass(eq=False)
 class Given:
     """A decision that a person took, and the newest vote that counted as processed then."""
 
@@ -40,8 +40,8 @@ class Counted:
 
     def __post_init__(self) -> None:
         self.item = oracle.Item(self.policy)
-        self.undoable: list[Given | None] = []
-        """The newest decisions, which no batch has followed in this generation; None: nothing on the label."""
+        self.undoable: list[Given] = []
+        """The newest decisions, which no batch has followed in this generation."""
 
     def counting(self) -> list[oracle.Vote]:
         return [
@@ -119,12 +119,10 @@ class Counted:
             getattr(self.item, decision)(label)
         else:
             getattr(self.item, decision)()
-        if decision in ("hold", "release"):
-            self.undoable.append(None)
-            return
         given = Given(decision, self.item.now.label, self.item.applied_through, self.generation)
-        self.standing.append(given)
         self.undoable.append(given)
+        if decision not in ("hold", "release"):
+            self.standing.append(given)
 
     @property
     def can_undo(self) -> bool:
@@ -133,15 +131,15 @@ class Counted:
     @property
     def restates(self) -> bool:
         """Whether the newest decision was taken in an earlier generation."""
-        newest = self.undoable[-1]
-        return newest is not None and newest.generation < self.generation
+        return self.undoable[-1].generation < self.generation
 
-    def undo(self) -> None:
-        assert self.can_undo
+    def undo(self) -> Given:
+        """Returns the decision that stands no more."""
         restated, undone = self.restates, self.undoable.pop()
-        if undone is not None:
+        if undone.decision not in ("hold", "release"):
             assert self.standing.pop() is undone
         if restated:
             self.begin()
         else:
             self.item.undo()
+        return undone

@@ -17,7 +17,7 @@ from hiveguard_pipeline.store.datasets import Dataset, create_dataset, current_p
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.status import vote_counts
 from hiveguard_pipeline.store.tables import item_uuid
-from tests.retraction.plain import Counted
+from tests.retraction.plain import Counted, Given
 from tests.store.voting import add_items
 
 WHO = {"actor": "lead", "reason": "a test"}
@@ -110,6 +110,9 @@ class World:
             for name, solver in drawn
         ]
         put(self.database, self.dataset, votes)
+        self._read_votes()
+
+    def _read_votes(self) -> None:
         with self.database.read() as connection:
             rows = connection.execute(
                 sa.select(t.items.c.external_id, t.votes)
@@ -209,14 +212,21 @@ class World:
             assert act != "undo" or not item.can_undo or item.gold
             return
         if act == "undo":
-            item.waits = False
             self.done.append("undo of a restated" if item.restates else act)
-            item.undo()
+            self._left(name)
+            self._undone(name, item.undo())
         else:
             decision = "relabel" if act == "correct" else act
-            item.waits = False
+            self._left(name)
             item.decide(decision, self._code(label))
             self.done.append(act)
+
+    def _left(self, name: str) -> None:
+        """A decision of a lead ends the stage in which an item waits."""
+        self.items[name].waits = False
+
+    def _undone(self, name: str, undone: Given) -> None:
+        """A lead took a decision back."""
 
     def check(self) -> None:
         """The ledger replays, every vote is accounted for, and labels are those of the plain reading."""
