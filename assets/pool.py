@@ -66,14 +66,16 @@ def challenge_pool(context: dg.AssetExecutionContext, store: StoreResource) -> d
 @dg.asset(
     group_name=GROUP,
     deps=["revalidation_state"],
-    description="Items that people must decide: labels under the floor, and items without a majority.",
+    description=(
+        "Items that people must decide: labels under the floor, items without a majority, what stages hold."
+    ),
     kinds={"view"},
     owners=OWNERS,
     partitions_def=DATASETS,
     code_version="1",
     metadata=columns(
         ("item_id", "uuid", "the item"),
-        ("reason", "text", "low_confidence or no_majority"),
+        ("reason", "text", "low_confidence, no_majority or held (by a stage of the workflow)"),
         ("label", "text", "the label in doubt"),
         ("confidence", "decimal", "between 0 and 1"),
         ("waiting_votes", "integer", "votes that wait for the decision"),

@@ -3,7 +3,7 @@
 Every value is read as text, so that classes named `yes`, `no` or `01` stay what they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ from hiveguard_pipeline.store.datasets import (
     TASK_TYPES,
     Dataset,
     create_dataset,
+    get_dataset,
     list_datasets,
 )
+from hiveguard_pipeline.workflow import StageError, WorkflowChange, set_workflow
+from hiveguard_pipeline.workflow.change import refuse_stages
+from hiveguard_pipeline.workflow.configured import KEYS as WORKFLOW_KEYS
+from hiveguard_pipeline.workflow.configured import ConfiguredWorkflow, configured_workflow
 
-KEYS = ("name", "task_type", "modality", "classes", "export", "active_learning")
+KEYS = ("name", "task_type", "modality", "classes", "export", "active_learning", *WORKFLOW_KEYS)
 _SECTIONS = {"export": EXPORT_KEYS, "active_learning": ACTIVE_KEYS}
-"""Keys that hold keys."""
+"""Keys that hold keys of one value each."""
 _LISTS = ("classes", "export.formats")
 
 
@@ -36,12 +41,12 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     values, lines = _read(path)
 
     def refuse(key: str, why: str) -> BadInputError:
-        return BadInputError(f"{path}, line {lines.get(key, 1)}: {why}")
+        return _refusal(path, lines, key, why)
 
     for key, value in values.items():
         if key not in (*KEYS, *ALL_SETTINGS):
             raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *ALL_SETTINGS))}")
-        if key not in _SECTIONS:
+        if key not in _SECTIONS and key not in WORKFLOW_KEYS:
             _check_kind(key, value, refuse)
     exports, learning = (_section(values, name, refuse) for name in _SECTIONS)
     if "name" not in values:
@@ -58,7 +63,10 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
             )
         _check_exports(exports, existing.task_type, refuse)
         _check_learning(learning, refuse)
+        workflow = _workflow(values, existing.task_type, existing.classes, refuse)
         _set(database, name, exports, learning)
+        if workflow is not None:
+            _set_workflow(database, name, workflow, path, refuse)
         return existing, False
     try:
         for class_name in classes or ():
@@ -67,8 +75,10 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
         raise refuse("classes", str(error)) from None
     modality = str(values["modality"]) if "modality" in values else None
     by_modality = TASK_TYPES.get(modality or MODALITIES[0], "")
-    _check_exports(exports, str(values.get("task_type", by_modality)), refuse)
+    task_type = str(values.get("task_type", by_modality))
+    _check_exports(exports, task_type, refuse)
     _check_learning(learning, refuse)
+    workflow = _workflow(values, task_type, classes, refuse)
     try:
         policy = policy_from_environment().replaced(
             {key: values[key] for key in ALL_SETTINGS if key in values}
@@ -86,6 +96,8 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from None
     _set(database, name, exports, learning)
+    if workflow is not None:
+        _set_workflow(database, name, workflow, path, refuse)
     return dataset, True
 
 
@@ -106,6 +118,77 @@ def _set(database: Database, name: str, exports: dict[str, Any], learning: dict[
         set_export_settings(database, name, exports)
     if learning:
         set_active_settings(database, name, learning)
+
+
+def set_workflow_from_config(
+    database: Database, dataset_name: str, path: Path, *, actor: str, reason: str, dry_run: bool = False
+) -> WorkflowChange:
+    """Give a dataset the workflow of a config; its other keys are not looked at.
+
+    Raises BadInputError, with the line, for a config without a workflow or with one that cannot be.
+    """
+    values, lines = _read(path)
+
+    def refuse(key: str, why: str) -> BadInputError:
+        return _refusal(path, lines, key, why)
+
+    with database.read() as connection:
+        dataset = get_dataset(connection, dataset_name)
+    workflow = _workflow(values, dataset.task_type, dataset.classes, refuse)
+    if workflow is None:
+        raise BadInputError(f"{path} names no workflow (workflow: or quality:)")
+    return _set_workflow(
+        database, dataset_name, workflow, path, refuse, actor=actor, reason=reason, dry_run=dry_run
+    )
+
+
+def _refusal(path: Path, lines: dict[str, int], key: str, why: str) -> BadInputError:
+    """What is wrong with a key, with its line; that of what it stands in, where it is not there."""
+    while key not in lines and "." in key:
+        key = key.rpartition(".")[0]
+    return BadInputError(f"{path}, line {lines.get(key, 1)}: {why}")
+
+
+def _workflow(
+    values: dict[str, Any],
+    task_type: str,
+    classes: Sequence[str] | None,
+    refuse: Callable[[str, str], BadInputError],
+) -> ConfiguredWorkflow | None:
+    try:
+        found = configured_workflow(values, classes)
+        if found is not None:
+            refuse_stages(found.stages, task_type, classes, found.key)
+    except StageError as error:
+        raise refuse(error.key, str(error)) from None
+    return found
+
+
+def _set_workflow(
+    database: Database,
+    name: str,
+    workflow: ConfiguredWorkflow,
+    path: Path,
+    refuse: Callable[[str, str], BadInputError],
+    *,
+    actor: str = "init",
+    reason: str | None = None,
+    dry_run: bool = False,
+) -> WorkflowChange:
+    try:
+        return set_workflow(
+            database,
+            name,
+            workflow.stages,
+            actor=actor,
+            reason=reason or f"config {path.name}",
+            settings=workflow.settings,
+            people=workflow.people,
+            key=workflow.key,
+            dry_run=dry_run,
+        )
+    except StageError as error:
+        raise refuse(error.key, str(error)) from None
 
 
 def _check_kind(key: str, value: Any, refuse: Callable[[str, str], BadInputError]) -> None:
@@ -155,11 +238,18 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     if not isinstance(values, dict) or node is None:
         raise BadInputError(f"{path} holds no keys")
     _refuse_doubled(path, node)
-    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
-    for key, below in node.value:
-        if key.value in _SECTIONS and isinstance(below, yaml.MappingNode):
-            lines |= {f"{key.value}.{inner.value}": inner.start_mark.line + 1 for inner, _ in below.value}
-    return values, lines
+    return values, dict(_lines(node))
+
+
+def _lines(node: Any, above: str = "") -> Iterator[tuple[str, int]]:
+    """The line of every key, `export.split`, and of every entry of a list, `workflow.stages.0`."""
+    if not isinstance(node.value, list):
+        return
+    for number, entry in enumerate(node.value):
+        key, below = entry if isinstance(entry, tuple) else (entry, entry)
+        place = f"{above}{key.value if isinstance(entry, tuple) else number}"
+        yield place, key.start_mark.line + 1
+        yield from _lines(below, f"{place}.")
 
 
 def _refuse_doubled(path: Path, node: Any) -> None:

@@ -30,6 +30,7 @@ from assets import (  # noqa: E402
     recount,
     solvers,
     votes,
+    workflow,
 )
 from sensors.agreement import quality_sensor  # noqa: E402
 from sensors.datasets import datasets_sensor  # noqa: E402
@@ -66,6 +67,7 @@ def build_defs(**overrides: object) -> dg.Definitions:
                 [
                     votes,
                     labels,
+                    workflow,
                     pool,
                     recount,
                     agreement,

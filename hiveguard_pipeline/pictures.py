@@ -86,6 +86,47 @@ def heat_map_svg(names: list[str], shares: list[list[float]], title: str) -> str
     return _svg(max(left + cell * len(names) + 16, 460), top + cell * len(names) + 12, marks)
 
 
+def stages_svg(boxes: list[tuple[str, str]], ways: list[tuple[int, int, str]]) -> str:
+    """Boxes (name, a line below it) one under the other, and ways (from, to, outcome) between them.
+
+    A way to the next box runs straight down, others beside the boxes: down on the right, up on the left.
+    """
+    width, height, gap, left = 300, 46, 34, 190
+    colours = {"pass": "#2f9e62", "fail": "#c0392b", "timeout": "#e8862e"}
+    marks, lanes = [], {1: 0, -1: 0}
+    for start, end, outcome in ways:
+        colour = colours.get(outcome, "#52606d")
+        y, to = 10 + start * (height + gap), 10 + end * (height + gap)
+        if end == start + 1 and outcome == "pass":
+            x = left + width // 2
+            path = f"M{x} {y + height} L{x} {to - 2}"
+            at, anchor = (x + 6.0, y + height + 21.0), "start"
+            tip = f"{x - 5},{to - 9} {x + 5},{to - 9} {x},{to - 1}"
+        else:
+            side = 1 if end > start else -1
+            lanes[side] += 1
+            x = left + (width if side > 0 else 0)
+            bend = x + side * (22 + 16 * lanes[side])
+            begin, stop = y + height / 2 + 5, to + height / 2 - 5
+            path = f"M{x} {begin} C{bend} {begin} {bend} {begin} {bend} {(begin + stop) / 2}"
+            path += f" C{bend} {stop} {bend} {stop} {x + side * 2} {stop}"
+            at, anchor = (bend + side * 4, (begin + stop) / 2 + 4), "start" if side > 0 else "end"
+            tip = f"{x + side * 9},{stop - 5} {x + side * 9},{stop + 5} {x + side},{stop}"
+        marks.append(
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+            f'<polygon points="{tip}" fill="{colour}"/>'
+            f'<text x="{at[0]}" y="{at[1]}" text-anchor="{anchor}" {_TEXT}>{escape(outcome)}</text>'
+        )
+    for position, (name, line) in enumerate(boxes):
+        y = 10 + position * (height + gap)
+        marks.append(
+            f'<rect x="{left}" y="{y}" width="{width}" height="{height}" rx="6" fill="#f5f7fa"'
+            f' stroke="{_BAR}"/><text x="{left + 12}" y="{y + 19}" {_TEXT} font-weight="600">'
+            f'{_short(name, 36)}</text><text x="{left + 12}" y="{y + 37}" {_TEXT}>{_short(line, 42)}</text>'
+        )
+    return _svg(left * 2 + width, 20 + len(boxes) * (height + gap) - gap, marks)
+
+
 def intervals_svg(rows: list[tuple[str, float, float, float]], mark: float | None = None) -> str:
     """Figures with the ends of their intervals, (name, value, low, high), between 0 and 1, or from lower."""
     lowest = min([0.0, *(max(low, -1.0) for _, _, low, _ in rows)])

@@ -29,6 +29,7 @@ COLUMNS = [
     "waiting_votes",
     "proposal",
     "proposal_probability",
+    "stage",
 ]
 
 

@@ -10,14 +10,17 @@ from hiveguard_pipeline.store.exclusions import counted
 
 LOW_CONFIDENCE = "low_confidence"
 NO_MAJORITY = "no_majority"
+HELD = "held"
+"""A stage of the dataset's workflow took the item out of use until its people have looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """An item to review. reason is low_confidence or no_majority; confidence in millionths.
+    """An item to review. reason is low_confidence, no_majority or held; confidence in millionths.
 
     proposal: what the model says it is, and its probability in millionths; None where it says nothing, where
-    the item is blind, and where the classes are others than the model's.
+    the item is blind, and where the classes are others than the model's. stage: in which it waits for people,
+    None where the dataset has no workflow, or none has taken it up.
     """
 
     dataset: str
@@ -32,6 +35,7 @@ class Flagged:
     waiting_votes: int
     proposal: str | None
     proposal_probability: int | None
+    stage: str | None = None
 
 
 def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
@@ -41,15 +45,16 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
     rows = connection.execute(
         sa.text(
             "SELECT flagged.item_id, external_id, data_ref, modality, state, label, confidence, votes,"
-            " all_votes - votes AS waiting, p.answer AS proposal, p.probability FROM ("
+            " all_votes - votes AS waiting, held, p.answer AS proposal, p.probability,"
+            " (SELECT w.stage FROM item_stages w WHERE w.item_id = flagged.item_id) AS stage FROM ("
             " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence,"
             " s.vote_count + s.revalidation_vote_count AS votes,"
-            f" (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{only}) AS all_votes"
-            " FROM item_status s"
+            f" (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{only}) AS all_votes,"
+            f" {_HELD} AS held FROM item_status s"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}'"
             " UNION ALL"
             " SELECT u.item_id, u.external_id, u.data_ref, u.modality, u.state, u.label, u.confidence, 0,"
-            " n.votes"
+            " n.votes, 0"
             # Grouped by item_id alone, in whose order items and labels lie.
             f" FROM (SELECT s.item_id, count(v.vote_id) AS votes FROM item_status s {NO_MAJORITY_VOTES}{only}"
             f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
@@ -69,17 +74,25 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             external_id=row.external_id,
             data_ref=row.data_ref,
             modality=row.modality,
-            reason=NO_MAJORITY if row.state == STATES[State.UNLABELED] else LOW_CONFIDENCE,
+            reason=HELD if row.held else NO_MAJORITY if row.label is None else LOW_CONFIDENCE,
             label=row.label,
             confidence=row.confidence,
             votes=row.votes,
             waiting_votes=row.waiting,
             proposal=row.proposal,
             proposal_probability=row.probability,
+            stage=row.stage,
         )
         for row in rows
     ]
 
+
+_HELD = (
+    "CASE WHEN EXISTS (SELECT 1 FROM batches b JOIN reviews r ON r.review_id = b.review_id"
+    " WHERE r.decision = 'hold' AND b.batch_id = (SELECT max(m.batch_id) FROM batches m"
+    " WHERE m.item_id = s.item_id)) THEN 1 ELSE 0 END"
+)
+"""SQL: the newest row of the ledger of item s holds it."""
 
 NO_MAJORITY_VOTES = (
     "JOIN dataset_progress p ON p.dataset_id = s.dataset_id"

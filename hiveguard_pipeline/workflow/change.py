@@ -1,14 +1,14 @@
 """A change of a dataset's workflow: what is refused, what items that wait do, and the numbers it sets."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.rules.stage_checks import quorum_fault
-from hiveguard_pipeline.rules.stages import Stages
+from hiveguard_pipeline.rules.stages import KAPPA, Stages
 from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
@@ -23,7 +23,7 @@ from hiveguard_pipeline.workflow.advance import advance_in, place_of
 from hiveguard_pipeline.workflow.documented import policy_settings
 from hiveguard_pipeline.workflow.moves import Move, carried, later, move
 from hiveguard_pipeline.workflow.parse import StageError
-from hiveguard_pipeline.workflow.people import group_sizes
+from hiveguard_pipeline.workflow.people import add_people_in, group_sizes
 from hiveguard_pipeline.workflow.recorded import current_workflow
 
 
@@ -56,14 +56,15 @@ def set_workflow(
     actor: str,
     reason: str,
     settings: Mapping[str, str] | None = None,
+    people: Mapping[str, Sequence[str]] | None = None,
     key: str = "stages",
     dry_run: bool = False,
 ) -> WorkflowChange:
     """Give a dataset a workflow from now on. No finished item moves; what waits stays in a stage of its name.
 
-    settings: of the policy, beside those that the stages say. key: what the list of stages is called where it
-    was written. Raises StageError for stages that this dataset cannot satisfy, with the key; BadInputError
-    for settings that make no policy.
+    settings: of the policy, beside those that the stages say. people: to put into groups first. key: what the
+    list of stages is called where it was written. Raises StageError for stages that this dataset cannot
+    satisfy, with the key; BadInputError for settings that make no policy.
     """
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip():
@@ -72,6 +73,8 @@ def set_workflow(
     try:
         with database.write() as connection:
             dataset = lock_dataset(connection, dataset_name)
+            for group, names in (people or {}).items():
+                add_people_in(connection, dataset, group, names, actor=actor)
             made.append(_set(connection, dataset, stages, actor, reason, settings or {}, key, dry_run))
             if dry_run:
                 raise _DryRunError
@@ -90,17 +93,23 @@ def _set(
     key: str,
     dry_run: bool,
 ) -> WorkflowChange:
-    _refuse(connection, dataset, stages, key)
-    before = current_policy(connection, dataset).policy.settings(whole=True)
-    settings = {**policy_settings(stages), **more}
-    after = set_policy_in(connection, dataset, settings, actor=actor, reason=reason).policy
-    changed = {name: value for name, value in after.settings(whole=True).items() if value != before[name]}
+    fault = quorum_fault(stages, group_sizes(connection, dataset))
+    if fault is not None:
+        raise StageError(f"{key}.{fault.stage}.{fault.key}", fault.why)
+    refuse_stages(stages, dataset.task_type, dataset.classes, key)
     groups = group_sizes(connection, dataset)
     unlisted = tuple(
         sorted({stage.who for stage in stages if stage.has_people and not groups.get(stage.who)})
     )
     recorded = current_workflow(connection, dataset)
-    if recorded is not None and recorded.stages == stages:
+    same = recorded is not None and recorded.stages == stages
+    if same and not more:
+        return WorkflowChange(dataset.name, dry_run, None, {}, Counter(), unlisted)
+    before = current_policy(connection, dataset).policy.settings(whole=True)
+    settings = {**policy_settings(stages), **more}
+    after = set_policy_in(connection, dataset, settings, actor=actor, reason=reason).policy
+    changed = {name: value for name, value in after.settings(whole=True).items() if value != before[name]}
+    if same:
         return WorkflowChange(dataset.name, dry_run, None, changed, Counter(), unlisted)
     # What was due under the workflow before it is done under it.
     advance_in(connection, dataset, run_id=None)
@@ -125,25 +134,22 @@ def _set(
     )
 
 
-def _refuse(connection: sa.Connection, dataset: Dataset, stages: Stages, key: str) -> None:
-    fault = quorum_fault(stages, group_sizes(connection, dataset))
-    if fault is not None:
-        raise StageError(f"{key}.{fault.stage}.{fault.key}", fault.why)
+def refuse_stages(stages: Stages, task_type: str, classes: Sequence[str] | None, key: str) -> None:
+    """Raise StageError for stages that a dataset of some task type and classes cannot have."""
     for number, stage in enumerate(stages):
         place = f"{key}.{number}"
-        if stage.gate is not None and stage.gate.classes is not None and dataset.classes is not None:
-            for name in stage.gate.classes:
-                if name not in dataset.classes:
+        gate = stage.gate
+        if gate is not None and gate.classes is not None and classes is not None:
+            for name in gate.classes:
+                if name not in classes:
                     raise StageError(
-                        f"{place}.gate.class",
-                        f"{name!r} is no class of {dataset.name}; there are {', '.join(dataset.classes)}",
+                        f"{place}.gate.class", f"{name!r} is no class; there are {', '.join(classes)}"
                     )
-        if not is_structured(dataset.task_type):
-            continue
-        kappa = "agreement" if stage.measure == "kappa" else "gate.kappa"
-        if stage.measure == "kappa" or (stage.gate is not None and stage.gate.kappa_below is not None):
+        by_kappa = gate is not None and gate.kappa_below is not None
+        if is_structured(task_type) and (stage.measure == KAPPA or by_kappa):
+            where = "agreement" if stage.measure == KAPPA else "gate.kappa"
             raise StageError(
-                f"{place}.{kappa}", f"kappa is of answers that are one class, not of {dataset.task_type}"
+                f"{place}.{where}", f"kappa is of answers that are one class, not of {task_type}"
             )
 
 

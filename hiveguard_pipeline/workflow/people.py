@@ -61,21 +61,27 @@ def add_people(
     database: Database, dataset_name: str, group: str, solvers: Sequence[str], *, actor: str
 ) -> int:
     """Put people into a group; returns how many were not in it before."""
-    _check(group, solvers)
     with database.write() as connection:
-        dataset = lock_dataset(connection, dataset_name)
-        known = _members(connection, dataset, group)
-        new = [solver for solver in dict.fromkeys(solvers) if solver not in known]
-        for solver in new:
-            connection.execute(
-                t.people.insert().values(
-                    dataset_id=dataset.dataset_id,
-                    solver_id=solver,
-                    group_name=group,
-                    added_by=actor,
-                    created_at=now_text(),
-                )
+        return add_people_in(connection, lock_dataset(connection, dataset_name), group, solvers, actor=actor)
+
+
+def add_people_in(
+    connection: sa.Connection, dataset: Dataset, group: str, solvers: Sequence[str], *, actor: str
+) -> int:
+    """As `add_people`, in the caller's transaction, which holds the dataset."""
+    _check(group, solvers, actor)
+    known = _members(connection, dataset, group)
+    new = [solver for solver in dict.fromkeys(solvers) if solver not in known]
+    for solver in new:
+        connection.execute(
+            t.people.insert().values(
+                dataset_id=dataset.dataset_id,
+                solver_id=solver,
+                group_name=group,
+                added_by=actor,
+                created_at=now_text(),
             )
+        )
     return len(new)
 
 
@@ -83,9 +89,7 @@ def remove_people(
     database: Database, dataset_name: str, group: str, solvers: Sequence[str], *, actor: str
 ) -> int:
     """Take people out of a group; what they answered stays. Raises BadInputError for who is not in it."""
-    _check(group, solvers)
-    if not actor.strip():
-        raise BadInputError("actor must not be empty")
+    _check(group, solvers, actor)
     with database.write() as connection:
         dataset = lock_dataset(connection, dataset_name)
         known = _members(connection, dataset, group)
@@ -112,7 +116,9 @@ def check_solver(solver: str) -> None:
         raise BadInputError(f"a person is named by 1 to {LONGEST_NAME} characters, none of them NUL")
 
 
-def _check(group: str, solvers: Sequence[str]) -> None:
+def _check(group: str, solvers: Sequence[str], actor: str) -> None:
+    if not actor.strip():
+        raise BadInputError("actor must not be empty: it stands in the list of people")
     if group not in LISTED:
         raise BadInputError(f"{group!r} is no group of people; there are {' and '.join(LISTED)}")
     if not solvers:

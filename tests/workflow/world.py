@@ -97,7 +97,7 @@ WORKFLOWS: list[list[dict[str, Any]]] = [
 
 
 class FlowWorld(World):
-    kinds = (*World.kinds, *("work",) * 8, *("late",) * 2, "change", *("advance",) * 2)
+    kinds = (*World.kinds, *("work",) * 14, "late", "change", *("advance",) * 2)
 
     def __init__(self, *given: Any, workflow: int | None = None, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -116,6 +116,8 @@ class FlowWorld(World):
         stages = WORKFLOWS[chosen]
         by_name = {stage["name"]: stage for stage in stages}
         first = not self.flows
+        if not first and self.random.random() < 0.7:
+            return
         if first:
             self.flows = {
                 name: Flow(item_uuid(self.dataset.name, name), self.items[name], by_name, ANSWERS)
@@ -145,9 +147,6 @@ class FlowWorld(World):
             flow.looked_at = self.looked_at
         if self.random.random() < 0.8:
             self._advance()
-
-    def _policy(self) -> None:
-        super()._policy()
 
     def _advance(self) -> None:
         advance(self.database, self.dataset.name, run_id="run")
