@@ -13,7 +13,7 @@ from hiveguard_pipeline.store.status import ItemStatus, find_item
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An item, its votes in arrival order, its ledger and the decisions on it.
+    """An item, its votes in arrival order, its ledger, the decisions on it, its way through stages.
 
     A vote has the answer as it was given, and as `means` what it means under the classes of now; rows of
     the ledger and decisions have the label under the classes of their time. classes_changed: whether answers
@@ -27,6 +27,7 @@ class Explanation:
     classes_changed: bool
     batches: list[dict[str, Any]]
     reviews: list[dict[str, Any]]
+    transitions: list[dict[str, Any]]
 
 
 def explain(connection: sa.Connection, item: str, dataset_name: str | None = None) -> Explanation:
@@ -49,6 +50,13 @@ def explain(connection: sa.Connection, item: str, dataset_name: str | None = Non
         .where(t.reviews.c.item_id == found.item_id)
         .order_by(t.reviews.c.review_id)
     )
+    transitions = connection.execute(
+        sa.select(
+            *(column for column in t.stage_transitions.c if column.name not in ("item_id", "dataset_id"))
+        )
+        .where(t.stage_transitions.c.item_id == found.item_id)
+        .order_by(t.stage_transitions.c.transition_id)
+    )
     probability = connection.execute(
         sa.select(t.labels.c.probability).where(t.labels.c.item_id == found.item_id)
     ).scalar()
@@ -60,4 +68,5 @@ def explain(connection: sa.Connection, item: str, dataset_name: str | None = Non
         classes_changed=bool(class_map),
         batches=[dict(row) for row in batches.mappings()],
         reviews=[dict(row) for row in reviews.mappings()],
+        transitions=[dict(row) for row in transitions.mappings()],
     )

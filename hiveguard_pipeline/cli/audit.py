@@ -40,6 +40,16 @@ _BATCHES = [
     "calibration_id",
 ]
 _REVIEWS = ["review_id", "created_at", "decision", "label", "reviewer", "reason", "undoes"]
+_TRANSITIONS = [
+    "created_at",
+    "from_stage",
+    "outcome",
+    "to_stage",
+    "because",
+    "review_id",
+    "workflow_id",
+    "run_id",
+]
 _FINDINGS = ["dataset", "item_id", "external_id", "batch_id", "reason"]
 
 
@@ -67,8 +77,15 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
         "confidence": confidence(found.item.confidence),
         "probability": confidence(found.probability),
     }
+    transitions = [row | {"because": row["detail"].get("because")} for row in found.transitions]
     if fmt == "json":
-        whole = {**head, "votes": found.votes, "batches": batches, "reviews": found.reviews}
+        whole = {
+            **head,
+            "votes": found.votes,
+            "batches": batches,
+            "reviews": found.reviews,
+            "transitions": found.transitions,
+        }
         click.echo(as_json(whole))
     elif fmt == "table":
         emit(
@@ -78,6 +95,7 @@ def explain(item: str, dataset_name: str | None, fmt: str) -> None:
             ("votes", found.votes, _votes_columns(found.classes_changed)),
             ("batches", batches, _BATCHES),
             ("reviews", found.reviews, _REVIEWS),
+            ("stages", transitions, _TRANSITIONS),
         ):
             if rows:
                 click.echo(f"\n{title}")

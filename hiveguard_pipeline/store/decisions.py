@@ -16,6 +16,7 @@ from hiveguard_pipeline.rules.columns import NO_CONFIDENCE
 from hiveguard_pipeline.rules.states import KINDS, POOL_STATES, STATES, Kind, State
 from hiveguard_pipeline.store.bulk import Columns, append, read_columns
 from hiveguard_pipeline.store.datasets import Dataset, RecordedPolicy, now_text, progress_of
+from hiveguard_pipeline.store.events import Act, record_events
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.horizon import safe_horizon
 from hiveguard_pipeline.store.ledger import record_position, upsert_labels
@@ -158,6 +159,8 @@ def write_decisions(
         )
     )
     _list_waiting(connection, dataset)
+    after = {"label": label, "confidence": confidence, "state": shared["state"]}
+    _write_events(connection, dataset, given, stands, after, review_id, undoes, reviewer)
     record_position(connection, dataset, progress_of(connection, dataset).ledger_position)
     connection.execute(sa.text("DROP TABLE decided"))
     return {"item_id": given["item_id"], "review_id": review_id}
@@ -241,6 +244,57 @@ def _write_reviews(
         {"n": int, "review_id": int},
     )
     return np.asarray(found["review_id"], dtype=np.int64)
+
+
+def _write_events(
+    connection: sa.Connection,
+    dataset: Dataset,
+    given: Columns,
+    stands: Columns,
+    after: Columns,
+    review_id: Integers,
+    undoes: Any,
+    reviewer: str,
+) -> None:
+    """An event for each decision, as for those that people take one at a time."""
+
+    def listed(columns: Columns) -> list[dict[str, Any]]:
+        values = zip(
+            columns["label"].to_pylist(),
+            columns["confidence"].tolist(),
+            columns["state"].to_pylist(),
+            strict=True,
+        )
+        return [
+            {"label": label, "confidence": None if level == NO_CONFIDENCE else level, "state": state}
+            for label, level, state in values
+        ]
+
+    told = zip(
+        given["item_id"].to_pylist(),
+        given["decision"].to_pylist(),
+        given["reason"].to_pylist(),
+        listed(stands),
+        listed(after),
+        review_id.tolist(),
+        undoes.to_pylist(),
+        strict=True,
+    )
+    record_events(
+        connection,
+        dataset.dataset_id,
+        [
+            Act(
+                reviewer,
+                f"review.{decision}",
+                f"item {item_id}",
+                reason,
+                before=before,
+                after={"review_id": review, **now, **({} if undone is None else {"undoes": undone})},
+            )
+            for item_id, decision, reason, before, now, review, undone in told
+        ],
+    )
 
 
 def _list_waiting(connection: sa.Connection, dataset: Dataset) -> None:

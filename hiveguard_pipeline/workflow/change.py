@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,6 +20,7 @@ from hiveguard_pipeline.store.datasets import (
     now_text,
     set_policy_in,
 )
+from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.workflow.advance import advance_in, place_of
 from hiveguard_pipeline.workflow.documented import policy_settings
 from hiveguard_pipeline.workflow.moves import Move, carried, later, move
@@ -124,6 +126,18 @@ def _set(
     )
     place = place_of(connection, dataset, None)
     assert place is not None
+    record_event(
+        connection,
+        dataset.dataset_id,
+        Act(
+            actor,
+            "workflow.set",
+            f"dataset {dataset.name}",
+            reason,
+            before=None if recorded is None else _told(recorded.workflow_id, recorded.stages),
+            after=_told(place.workflow_id, stages),
+        ),
+    )
     return WorkflowChange(
         dataset.name,
         dry_run,
@@ -132,6 +146,10 @@ def _set(
         _carry_over(connection, dataset, stages),
         unlisted,
     )
+
+
+def _told(workflow_id: int, stages: Stages) -> dict[str, Any]:
+    return {"workflow_id": workflow_id, "stages": [stage.values() for stage in stages]}
 
 
 def refuse_stages(stages: Stages, task_type: str, classes: Sequence[str] | None, key: str) -> None:

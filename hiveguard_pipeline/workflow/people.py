@@ -10,6 +10,7 @@ from hiveguard_pipeline.rules.stages import ANNOTATORS, EXPERTS
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, lock_dataset, now_text
+from hiveguard_pipeline.store.events import Act, record_events
 
 LISTED = (ANNOTATORS, EXPERTS)
 LONGEST_NAME = 512
@@ -82,6 +83,7 @@ def add_people_in(
                 created_at=now_text(),
             )
         )
+    _tell(connection, dataset, "people.add", group, new, actor)
     return len(new)
 
 
@@ -103,7 +105,19 @@ def remove_people(
                 t.people.c.solver_id.in_(list(solvers)),
             )
         )
+        _tell(connection, dataset, "people.remove", group, list(dict.fromkeys(solvers)), actor)
     return len(set(solvers))
+
+
+def _tell(
+    connection: sa.Connection, dataset: Dataset, action: str, group: str, solvers: list[str], actor: str
+) -> None:
+    reason = f"{group} of {dataset.name}"
+    acts = [
+        Act(actor, action, f"solver {solver}", reason, after={"group": group, "solver_id": solver})
+        for solver in solvers
+    ]
+    record_events(connection, dataset.dataset_id, acts)
 
 
 def _members(connection: sa.Connection, dataset: Dataset, group: str) -> set[str]:

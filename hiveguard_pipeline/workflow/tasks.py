@@ -19,6 +19,7 @@ from hiveguard_pipeline.store.datasets import (
     lock_dataset,
     now_text,
 )
+from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.store.status import ItemStatus, find_item
 from hiveguard_pipeline.workflow.advance import finish_stage
 from hiveguard_pipeline.workflow.documented import LIFE_CYCLE
@@ -322,7 +323,7 @@ def _answer_stage(
     shown = _shown(connection, recorded, found, lease)
     if shown is None or shown != lease.shown:
         raise _gone(lease.lease_id, found)
-    connection.execute(
+    key = connection.execute(
         t.stage_answers.insert().values(
             item_id=found.item_id,
             dataset_id=dataset.dataset_id,
@@ -335,6 +336,18 @@ def _answer_stage(
             lease_id=lease.lease_id,
             created_at=now_text(),
         )
+    ).inserted_primary_key
+    assert key is not None
+    record_event(
+        connection,
+        dataset.dataset_id,
+        Act(
+            lease.solver_id,
+            "stage.answer",
+            f"item {found.item_id}",
+            reason,
+            after={"answer_id": int(key[0]), "stage": lease.stage, "answer": given},
+        ),
     )
     if recorded is not None:
         ways = finish_stage(connection, dataset, found.item_id, None)
