@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hiveguard_pipeline.audit.events import verify_events
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import progress_of
@@ -240,6 +241,10 @@ class FlowWorld(World):
             if len(item.undoable) > len(before[name]):
                 self.flows[name].decided_by(item.undoable[-1])
             self.flows[name].decided_from_stage = False
+
+    def play(self, steps: int) -> None:
+        super().play(steps)
+        assert verify_events(self.database, self.dataset.name).findings == []
 
     def check(self) -> None:
         super().check()
