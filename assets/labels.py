@@ -15,7 +15,7 @@ from hiveguard_pipeline.settings import differing_settings
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import current_policy, get_dataset, progress_of
 from hiveguard_pipeline.store.ledger import Applied, apply_votes
-from hiveguard_pipeline.workflow import advance, current_workflow
+from hiveguard_pipeline.store.stages import has_workflow
 
 GROUP = "labels"
 
@@ -64,7 +64,7 @@ def apply_votes_assets(
         dataset = get_dataset(connection, context.partition_key)
         recorded = current_policy(connection, dataset)
         before = progress_of(connection, dataset).ledger_position
-        staged = current_workflow(connection, dataset) is not None
+        staged = has_workflow(connection, dataset)
     for warning in differing_settings(recorded.policy):
         context.log.warning(warning)
     with heartbeat(context.instance, context.run):
@@ -74,6 +74,8 @@ def apply_votes_assets(
             ensure_calibrated(database, context.partition_key)
         done = apply_votes(database, context.partition_key, run_id=context.run.run_id, everything=not batch)
         if batch and staged:  # the night does it once probabilities are known
+            from hiveguard_pipeline.workflow import advance
+
             advance(database, context.partition_key, run_id=context.run.run_id, since=before)
         shared = _applied_metadata(done) | ({} if batch else _whole_dataset(database, context.partition_key))
     version = dg.DataVersion(f"{done.ledger_position}.{done.policy_id}")

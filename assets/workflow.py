@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 
 from assets.heartbeat import heartbeat
 from assets.labels import GROUP, REVALIDATION
@@ -10,8 +11,6 @@ from assets.metadata import columns
 from assets.partitions import DATASETS, OWNERS
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store.datasets import get_dataset, progress_of
-from hiveguard_pipeline.workflow import advance, current_workflow
-from hiveguard_pipeline.workflow.drawn import picture, shown_stages
 
 
 @dg.asset(
@@ -27,12 +26,17 @@ from hiveguard_pipeline.workflow.drawn import picture, shown_stages
     partitions_def=DATASETS,
     code_version="1",
     metadata=columns(
-        ("stage", "text", "the stage, done, or discard"),
-        ("items", "integer", "items in it"),
+        ("item_id", "uuid", "an item that waits for people, or for a model"),
+        ("stage", "text", "the stage that it waits in"),
+        ("entered_at", "timestamp", "since when"),
+        ("due_at", "timestamp", "when its time there runs out"),
     ),
 )
 def workflow_stages(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Move every item that can move, before labels are exported."""
+    from hiveguard_pipeline.workflow import advance, current_workflow
+    from hiveguard_pipeline.workflow.drawn import picture, shown_stages
+
     database = store.open()
     with database.read() as connection:
         recorded = current_workflow(connection, get_dataset(connection, context.partition_key))
@@ -46,11 +50,15 @@ def workflow_stages(context: dg.AssetExecutionContext, store: StoreResource) -> 
     with database.read() as connection:
         dataset = get_dataset(connection, context.partition_key)
         stages, items = shown_stages(connection, dataset)
+        waiting = connection.execute(
+            sa.text("SELECT count(*) FROM item_stages WHERE dataset_id = :dataset"),
+            {"dataset": dataset.dataset_id},
+        ).scalar_one()
         position = progress_of(connection, dataset).ledger_position
     workflow_id = 0 if recorded is None else recorded.workflow_id
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(items),
+            "dagster/row_count": int(waiting),
             "workflow_id": workflow_id,
             "moves": moved,
             "items": dg.MetadataValue.json(items),

@@ -24,6 +24,14 @@ POOL = "pool"
 _USABLE = ", ".join(f"'{STATES[state]}'" for state in (State.IN_REVALIDATION, State.GRADUATED))
 
 
+def has_workflow(connection: sa.Connection, dataset: Dataset) -> bool:
+    """Whether a dataset has stages of its own; without, the documented life cycle holds."""
+    found = connection.execute(
+        sa.select(t.workflows.c.workflow_id).where(t.workflows.c.dataset_id == dataset.dataset_id).limit(1)
+    )
+    return found.first() is not None
+
+
 def hold_waiting(
     connection: sa.Connection,
     dataset: Dataset,

@@ -25,6 +25,7 @@ ALL = {
     "quarantined_votes",
     "consensus_labels",
     "revalidation_state",
+    "workflow_stages",
     "finalized_labels",
     "training_export",
     "challenge_pool",
@@ -90,6 +91,7 @@ def test_the_nightly_job_materialises_everything(
         "quarantined_votes": 0,
         "consensus_labels": 2,
         "revalidation_state": 2,
+        "workflow_stages": 0,
         "finalized_labels": 2,
         "training_export": 1,
         "challenge_pool": 3,
@@ -120,7 +122,7 @@ def test_metadata_says_what_a_run_did(database: Database, dataset: Dataset, run_
 def test_pictures_are_whole(database: Database, dataset: Dataset, run_job: RunJob) -> None:
     put_votes(database, dataset, CROWD)
     found = materialised(run_job("nightly_labels_job"))
-    for name in ALL - QUALITY - {"quarantined_votes"}:
+    for name in ALL - QUALITY - {"quarantined_votes", "workflow_stages"}:
         metadata = found[name].metadata
         funnel, histogram = picture(metadata["funnel"]), picture(metadata["confidence"])
         assert funnel.tag == histogram.tag == SVG

@@ -25,6 +25,7 @@ GROUPS = {
     "labels": {
         "consensus_labels",
         "revalidation_state",
+        "workflow_stages",
         "finalized_labels",
         "training_export",
         "recounted_labels",
@@ -41,7 +42,8 @@ LINEAGE = {
     "quarantined_votes": {"votes"},
     "consensus_labels": {"items", "votes"},
     "revalidation_state": {"consensus_labels", "votes"},
-    "finalized_labels": {"revalidation_state", "label_probabilities", "items"},
+    "workflow_stages": {"revalidation_state", "label_probabilities"},
+    "finalized_labels": {"revalidation_state", "label_probabilities", "workflow_stages", "items"},
     "training_export": {"finalized_labels"},
     "recounted_labels": {"items", "votes"},
     "challenge_pool": {"revalidation_state", "items"},
@@ -105,6 +107,7 @@ def test_loading_leaves_alone_what_a_batch_of_votes_does_not_use(
     """Every run of the sensor is a new process that loads the code location."""
     library = "hiveguard_pipeline"
     others = [f"{library}.{room}" for room in ("audit", "exports", "formats", "pool", "recount", "snapshots")]
+    others.append(f"{library}.workflow")
     others += [f"{library}.quality.{room}" for room in ("agreement", "aggregation", "calibration", "solvers")]
     others += [f"{library}.review", f"{library}.quality.structured"]
     assert set(others) & set(loaded.stdout.split()) == set()
