@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.intake.checks import LONGEST_ANSWER
-from hiveguard_pipeline.review import checked_label
-from hiveguard_pipeline.review.decisions import decide_in
+from hiveguard_pipeline.review import checked_label, decide_on
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
@@ -353,8 +352,14 @@ def _answer_stage(
         ways = finish_stage(connection, dataset, found.item_id, None)
         return next((outcome for (stage, outcome, _), _ in ways.items() if stage == lease.stage), None)
     decision = "discard" if given is None else "confirm" if given == found.label else "relabel"
-    decide_in(
-        connection, found.item_id, decision, reviewer=lease.solver_id, reason=reason or "a task", label=given
+    decide_on(
+        connection,
+        dataset,
+        found,
+        decision,
+        reviewer=lease.solver_id,
+        reason=reason or "a task",
+        label=given,
     )
     return "pass"
 
