@@ -178,6 +178,7 @@ class _Joined(io.RawIOBase):
         return len(data)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_clients_that_leave_or_read_nothing_leave_nothing_behind_and_others_are_served(
     served: Served, database: Database, dataset: Dataset, new_key: NewKey
 ) -> None:
@@ -199,8 +200,7 @@ def test_clients_that_leave_or_read_nothing_leave_nothing_behind_and_others_are_
         with _stalled(address, key, dataset):
             assert status(address) == 503
             until(lambda: status(address) == 200)  # the one that reads nothing is cut off
-        if not database.is_sqlite:
-            until(lambda: open_transactions(database) == 0)
+        until(lambda: open_transactions(database) == 0)
 
 
 @contextlib.contextmanager
