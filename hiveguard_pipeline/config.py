@@ -5,7 +5,7 @@ Every value is read as text, so that classes named `yes`, `no` or `01` stay what
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hiveguard_pipeline.errors import BadInputError, SettingError
 from hiveguard_pipeline.learning.settings import KEYS as ACTIVE_KEYS
@@ -25,14 +25,16 @@ from hiveguard_pipeline.store.datasets import (
     get_dataset,
     list_datasets,
 )
-from hiveguard_pipeline.workflow import StageError, WorkflowChange, set_workflow
-from hiveguard_pipeline.workflow.change import refuse_stages
-from hiveguard_pipeline.workflow.configured import KEYS as WORKFLOW_KEYS
-from hiveguard_pipeline.workflow.configured import ConfiguredWorkflow, configured_workflow
 
+if TYPE_CHECKING:
+    from hiveguard_pipeline.workflow import WorkflowChange
+    from hiveguard_pipeline.workflow.configured import ConfiguredWorkflow
+
+WORKFLOW_KEYS = ("workflow", "quality")
 KEYS = ("name", "task_type", "modality", "classes", "export", "active_learning", *WORKFLOW_KEYS)
 _SECTIONS = {"export": EXPORT_KEYS, "active_learning": ACTIVE_KEYS}
 """Keys that hold keys of one value each."""
+
 _LISTS = ("classes", "export.formats")
 
 
@@ -122,7 +124,7 @@ def _set(database: Database, name: str, exports: dict[str, Any], learning: dict[
 
 def set_workflow_from_config(
     database: Database, dataset_name: str, path: Path, *, actor: str, reason: str, dry_run: bool = False
-) -> WorkflowChange:
+) -> "WorkflowChange":
     """Give a dataset the workflow of a config; its other keys are not looked at.
 
     Raises BadInputError, with the line, for a config without a workflow or with one that cannot be.
@@ -154,7 +156,13 @@ def _workflow(
     task_type: str,
     classes: Sequence[str] | None,
     refuse: Callable[[str, str], BadInputError],
-) -> ConfiguredWorkflow | None:
+) -> "ConfiguredWorkflow | None":
+    if not any(key in values for key in WORKFLOW_KEYS):
+        return None
+    from hiveguard_pipeline.workflow import StageError
+    from hiveguard_pipeline.workflow.change import refuse_stages
+    from hiveguard_pipeline.workflow.configured import configured_workflow
+
     try:
         found = configured_workflow(values, classes)
         if found is not None:
@@ -167,14 +175,16 @@ def _workflow(
 def _set_workflow(
     database: Database,
     name: str,
-    workflow: ConfiguredWorkflow,
+    workflow: "ConfiguredWorkflow",
     path: Path,
     refuse: Callable[[str, str], BadInputError],
     *,
     actor: str = "init",
     reason: str | None = None,
     dry_run: bool = False,
-) -> WorkflowChange:
+) -> "WorkflowChange":
+    from hiveguard_pipeline.workflow import StageError, set_workflow
+
     try:
         return set_workflow(
             database,

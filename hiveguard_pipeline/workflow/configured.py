@@ -13,7 +13,6 @@ from hiveguard_pipeline.workflow.parse import StageError, parse_stages
 from hiveguard_pipeline.workflow.people import LISTED, check_solver
 from hiveguard_pipeline.workflow.shorthand import stages_of_quality
 
-KEYS = ("workflow", "quality")
 WORKFLOW_KEYS = ("stages", "people")
 
 
