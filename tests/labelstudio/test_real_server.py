@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from hiveguard_pipeline.labelstudio import push_items
 from hiveguard_pipeline.learning import ActiveLearner
-from hiveguard_pipeline.learning.own_pools import StorePools
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema import open_database
@@ -427,7 +425,7 @@ def test_an_active_learner_sends_what_it_picks_to_a_project_that_is_there(
         if name.startswith("HIVEGUARD_"):
             monkeypatch.setenv(name, value)
     project = server.as_admin("POST", "/api/projects/", json={"title": "my own"})["id"]
-    learner = ActiveLearner(strategy="random", pools=StorePools.from_environment(push=push_items))
+    learner = ActiveLearner(strategy="random")
     picks = learner.query(n_instances=3)
     assert learner.export_to_label_studio(picks, project_id=project) == 3
     assert learner.export_to_label_studio(picks) == 0
