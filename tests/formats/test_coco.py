@@ -104,6 +104,12 @@ def test_fact_04_the_area_of_a_compressed_mask_is_that_of_pycocotools() -> None:
     assert area_of(Annotation(0, bbox=(0, 0, 2, 3), segmentation={"counts": "o" * 90, "size": [1, 1]})) == 6
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_area_too_large_to_be_held_is_that_of_the_box() -> None:
+    corners = [1e308, 1e308, -1e308, 3, 4, 1e308]
+    assert area_of(Annotation(0, bbox=(0, 0, 2, 3), segmentation=[corners])) == 6
+
+
 def test_fact_05_missing_annotation_ids_are_given_and_none_stands_twice(tmp_path: Path) -> None:
     entries = [annotation(7, 2), annotation(None, 5), annotation(4, 5), annotation(0, 2)]
     del entries[1]["id"]

@@ -10,8 +10,9 @@ from hiveguard_pipeline.formats.model import Annotation
 def area_of(annotation: Annotation) -> float:
     """Square pixels. A mask that cannot be read counts as none; no box and no mask is 0."""
     try:
-        area = _mask_area(annotation.segmentation) if annotation.segmentation else None
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
+        with np.errstate(over="raise", invalid="raise"):
+            area = _mask_area(annotation.segmentation) if annotation.segmentation else None
+    except (TypeError, ValueError, KeyError, IndexError, ArithmeticError):
         area = None
     if area is not None:
         return area
