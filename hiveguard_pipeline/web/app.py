@@ -15,7 +15,7 @@ from hiveguard_pipeline.settings import Settings
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.web import access, problems
-from hiveguard_pipeline.web.api import challenge, datasets, export, items, review, votes
+from hiveguard_pipeline.web.api import challenge, datasets, export, items, review, tasks, votes
 from hiveguard_pipeline.web.challenges import Challenges
 from hiveguard_pipeline.web.limits import Limits, LimitsLayer
 from hiveguard_pipeline.web.spool import Spools
@@ -56,7 +56,7 @@ def create_app(database: Database, settings: Settings, limits: Limits | None = N
     app.state.exports = Spools(settings.home / "tmp", limits.exports_at_once)
     problems.install(app, database.without_secrets)
     app.add_middleware(LimitsLayer, limits=limits, without_secrets=database.without_secrets)
-    for routes in (datasets, votes, challenge, items, review, export):
+    for routes in (datasets, votes, challenge, items, review, tasks, export):
         app.include_router(routes.router)
     app.add_api_route("/healthz", _health(database), include_in_schema=False)
     _add_pages(app, database, settings)

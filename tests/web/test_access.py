@@ -29,6 +29,9 @@ ROUTES: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", "/datasets/{name}/items/{item}"): ({"review", "export"}, None),
     ("GET", "/datasets/{name}/review"): ({"review"}, None),
     ("POST", "/datasets/{name}/items/{item}/decisions"): ({"review"}, DECISION),
+    ("POST", "/datasets/{name}/tasks"): ({"review"}, {"solver": "ann"}),
+    ("POST", "/datasets/{name}/tasks/{lease_id}/answer"): ({"review"}, {"solver": "ann", "answer": "x"}),
+    ("POST", "/datasets/{name}/tasks/{lease_id}/return"): ({"review"}, {"solver": "ann"}),
     ("GET", "/datasets/{name}/export"): ({"export"}, None),
 }
 """Every route: the scopes that open it, and a body that it takes."""
