@@ -32,18 +32,18 @@ class ConfiguredWorkflow:
 def configured_workflow(
     values: Mapping[str, Any], classes: Sequence[str] | None = None
 ) -> ConfiguredWorkflow | None:
-    """The workflow of a config's values; None if it names none. Raises StageError, which names the key."""
-    if "workflow" in values and "quality" in values:
-        raise StageError(
-            "quality",
-            "quality is short for a workflow, and this config has one (workflow): leave one of them",
-        )
+    """The workflow of a config's values; None if it names none. Raises StageError, which names the key.
+
+    Beside `quality`, which is short for stages, `workflow` may name the people.
+    """
     if "quality" in values:
         given = values["quality"]
         if not isinstance(given, Mapping) or not given:
             raise StageError("quality", "quality holds keys: min_annotators_per_sample, review_gate, ...")
         stages, settings = stages_of_quality(given)
-        found = ConfiguredWorkflow(stages, "quality", settings)
+        found = ConfiguredWorkflow(
+            stages, "quality", settings, _people_beside(values.get("workflow"), stages)
+        )
     elif "workflow" in values:
         found = _workflow(values["workflow"], classes)
     else:
@@ -66,6 +66,23 @@ def _workflow(given: Any, classes: Sequence[str] | None) -> ConfiguredWorkflow:
     if fault is not None:
         raise StageError(f"workflow.stages.{fault.stage}.{fault.key}", fault.why)
     return ConfiguredWorkflow(stages, "workflow.stages", people=people)
+
+
+def _people_beside(given: Any, stages: Stages) -> dict[str, tuple[str, ...]]:
+    """The people of a `workflow` whose stages `quality` stands for."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or set(given) != {"people"}:
+        raise StageError(
+            "quality",
+            "quality is short for the stages of a workflow, and this config has stages (workflow): leave one"
+            " of them; beside quality a workflow holds people alone",
+        )
+    people = _people(given["people"])
+    fault = quorum_fault(stages, {group: len(names) for group, names in people.items()})
+    if fault is not None:
+        raise StageError("workflow.people", fault.why)
+    return people
 
 
 def _people(given: Any) -> dict[str, tuple[str, ...]]:

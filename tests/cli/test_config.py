@@ -1,7 +1,12 @@
 """`hiveguard init --config`: a dataset described by a YAML file, whose every value is text."""
 
+from pathlib import Path
+
 import pytest
 
+from hiveguard_pipeline.snapshots.settings import export_settings
+from hiveguard_pipeline.store.datasets import get_dataset
+from hiveguard_pipeline.store.schema import open_database
 from tests.cli.conftest import Terminal
 
 CONFIG = """\
@@ -116,3 +121,88 @@ def test_active_learning_that_cannot_be_is_refused_with_its_line(
     write(home, CONFIG + "active_learning:\n" + section)
     assert why in home("init", "--config", "config.yaml", code=1).stderr
     assert home.rows("datasets", "list") == []
+
+
+def test_every_key_of_the_example_drives_what_it_names(home: Terminal) -> None:
+    example = Path(__file__).parents[2] / "config.example.yaml"
+    changed = {
+        "CONSENSUS_THRESHOLD: 3": "CONSENSUS_THRESHOLD: 4",
+        "REVALIDATION_MIN_TOTAL_VOTES: 15": "REVALIDATION_MIN_TOTAL_VOTES: 16",
+        "REVALIDATION_EXIT_CONFIDENCE: 0.85": "REVALIDATION_EXIT_CONFIDENCE: 0.9",
+        "REVALIDATION_CONFIDENCE_THRESHOLD: 0.60": "REVALIDATION_CONFIDENCE_THRESHOLD: 0.5",
+        "REVALIDATION_DELTA: 0.05": "REVALIDATION_DELTA: 0.06",
+        "REVALIDATION_MIN_VOTES: 3": "REVALIDATION_MIN_VOTES: 2",
+        "min_annotators_per_sample: 3": "min_annotators_per_sample: 4",
+        "agreement_threshold: 0.8": "agreement_threshold: 0.7",
+        "strategy: hybrid": "strategy: diversity",
+        "query_batch_size: 100": "query_batch_size: 7",
+        "uncertainty_method: margin": "uncertainty_method: entropy",
+        "retrain_every: 500": "retrain_every: 50",
+        "pool_size: 100000": "pool_size: 99",
+        "seed: 0": "seed: 5",
+        "blind_share: 0.1": "blind_share: 0.3",
+        "formats: [huggingface]": "formats: [huggingface, parquet]",
+        "train_val_split: 0.85": "train_val_split: 0.8",
+        "split: hash": "split: exact",
+    }
+    text = example.read_text()
+    for key, other in changed.items():
+        assert text.count(key) == 1, key
+        text = text.replace(key, other)
+    write(home, text)
+    home("init", "--config", "config.yaml")
+    (row,) = home.rows("datasets", "list")
+    assert (row["task_type"], row["modality"], row["classes"]) == (
+        "image_classification",
+        "image",
+        ["cat", "dog", "owl"],
+    )
+    policy = home.rows("policy", "show", "animals")[-1]
+    assert {
+        "CONSENSUS_THRESHOLD": "4",
+        "REVALIDATION_MIN_TOTAL_VOTES": "16",
+        "REVALIDATION_EXIT_CONFIDENCE": "0.9",
+        "REVALIDATION_CONFIDENCE_THRESHOLD": "0.5",
+        "REVALIDATION_DELTA": "0.06",
+        "REVALIDATION_MIN_VOTES": "2",
+    }.items() <= policy.items()
+    stages = {row["stage"]: row for row in home.rows("workflow", "show", "animals")}
+    assert stages["review_gate"]["who"] == "experts"
+    assert "0.7" in str(stages["review_gate"])
+    assert {
+        (row["group"], row["solver_id"]) for row in home.rows("people", "list", "--dataset", "animals")
+    } == {
+        ("experts", "ann"),
+        ("experts", "bo"),
+    }
+    settings = {
+        row["setting"]: str(row["value"]) for row in home.rows("active", "settings", "--dataset", "animals")
+    }
+    assert {
+        "strategy": "diversity",
+        "query_batch_size": "7",
+        "uncertainty_method": "entropy",
+        "retrain_every": "50",
+        "pool_size": "99",
+        "seed": "5",
+        "blind_share": "0.3",
+    }.items() <= settings.items()
+    database = open_database(f"sqlite:///{home.folder / 'home' / 'hiveguard.db'}")
+    with database.read() as connection:
+        exports = export_settings(connection, get_dataset(connection, "animals"))
+    assert (exports.formats, exports.train_val_split, exports.split) == (
+        ("huggingface", "parquet"),
+        800_000,
+        "exact",
+    )
+
+
+def test_a_key_below_project_and_at_the_top_is_refused_with_its_line(home: Terminal) -> None:
+    write(home, "name: a\nproject:\n  name: b\n")
+    assert "line 3: name stands at the top too" in home("init", "--config", "config.yaml", code=1).stderr
+
+
+def test_beside_quality_a_workflow_holds_people_alone(home: Terminal) -> None:
+    text = "project: {name: a}\nquality: {review_gate: true}\nworkflow: {people: {experts: []}, stages: []}\n"
+    write(home, text)
+    assert "line 2: quality is short for the stages" in home("init", "--config", "config.yaml", code=1).stderr

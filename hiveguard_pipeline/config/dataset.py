@@ -1,12 +1,10 @@
-"""A dataset described by a YAML file: name, task type, modality, classes, policy, exports, active learning.
+"""What a config says of a dataset, checked as a whole and then put into the store."""
 
-Every value is read as text, so that classes named `yes`, `no` or `01` stay what they are.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiveguard_pipeline.config.file import Refuse, read_config
 from hiveguard_pipeline.errors import BadInputError, SettingError
 from hiveguard_pipeline.learning.settings import KEYS as ACTIVE_KEYS
 from hiveguard_pipeline.learning.settings import ActiveSettings, set_active_settings
@@ -40,11 +38,7 @@ _LISTS = ("classes", "export.formats")
 
 def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     """The dataset of a config, and whether it was created now. Raises BadInputError with the line."""
-    values, lines = _read(path)
-
-    def refuse(key: str, why: str) -> BadInputError:
-        return _refusal(path, lines, key, why)
-
+    values, refuse = read_config(path)
     for key, value in values.items():
         if key not in (*KEYS, *ALL_SETTINGS):
             raise refuse(key, f"{key} is no key; the keys are {', '.join((*KEYS, *ALL_SETTINGS))}")
@@ -103,9 +97,7 @@ def create_from_config(database: Database, path: Path) -> tuple[Dataset, bool]:
     return dataset, True
 
 
-def _section(
-    values: dict[str, Any], name: str, refuse: Callable[[str, str], BadInputError]
-) -> dict[str, Any]:
+def _section(values: dict[str, Any], name: str, refuse: Refuse) -> dict[str, Any]:
     """The keys below a key, each with a value of the right kind."""
     found = values.get(name) or {}
     if not isinstance(found, dict):
@@ -129,11 +121,7 @@ def set_workflow_from_config(
 
     Raises BadInputError, with the line, for a config without a workflow or with one that cannot be.
     """
-    values, lines = _read(path)
-
-    def refuse(key: str, why: str) -> BadInputError:
-        return _refusal(path, lines, key, why)
-
+    values, refuse = read_config(path)
     with database.read() as connection:
         dataset = get_dataset(connection, dataset_name)
     workflow = _workflow(values, dataset.task_type, dataset.classes, refuse)
@@ -144,18 +132,11 @@ def set_workflow_from_config(
     )
 
 
-def _refusal(path: Path, lines: dict[str, int], key: str, why: str) -> BadInputError:
-    """What is wrong with a key, with its line; that of what it stands in, where it is not there."""
-    while key not in lines and "." in key:
-        key = key.rpartition(".")[0]
-    return BadInputError(f"{path}, line {lines.get(key, 1)}: {why}")
-
-
 def _workflow(
     values: dict[str, Any],
     task_type: str,
     classes: Sequence[str] | None,
-    refuse: Callable[[str, str], BadInputError],
+    refuse: Refuse,
 ) -> "ConfiguredWorkflow | None":
     if not any(key in values for key in WORKFLOW_KEYS):
         return None
@@ -177,7 +158,7 @@ def _set_workflow(
     name: str,
     workflow: "ConfiguredWorkflow",
     path: Path,
-    refuse: Callable[[str, str], BadInputError],
+    refuse: Refuse,
     *,
     actor: str = "init",
     reason: str | None = None,
@@ -201,7 +182,7 @@ def _set_workflow(
         raise refuse(error.key, str(error)) from None
 
 
-def _check_kind(key: str, value: Any, refuse: Callable[[str, str], BadInputError]) -> None:
+def _check_kind(key: str, value: Any, refuse: Refuse) -> None:
     if key in _LISTS:
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
             raise refuse(key, f"{key} must be a list of names")
@@ -209,78 +190,15 @@ def _check_kind(key: str, value: Any, refuse: Callable[[str, str], BadInputError
         raise refuse(key, f"{key} must be one value")
 
 
-def _check_exports(
-    exports: dict[str, Any], task_type: str, refuse: Callable[[str, str], BadInputError]
-) -> None:
+def _check_exports(exports: dict[str, Any], task_type: str, refuse: Refuse) -> None:
     try:
         checked(ExportSettings(salt=""), exports, task_type)
     except SettingError as error:
         raise refuse(f"export.{error.key}", str(error)) from None
 
 
-def _check_learning(learning: dict[str, Any], refuse: Callable[[str, str], BadInputError]) -> None:
+def _check_learning(learning: dict[str, Any], refuse: Refuse) -> None:
     try:
         checked_active(ActiveSettings(), learning)
     except SettingError as error:
         raise refuse(f"active_learning.{error.key}", str(error)) from None
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes nothing but text
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
-        events: Any = yaml.parse(text, Loader=yaml.BaseLoader)
-        tagged = next((event for event in events if getattr(event, "tag", None) is not None), None)
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if tagged is not None:
-        raise BadInputError(
-            f"{path}, line {tagged.start_mark.line + 1}: a YAML tag ({tagged.tag}); every value is text, so"
-            " leave the tag out"
-        )
-    if not isinstance(values, dict) or node is None:
-        raise BadInputError(f"{path} holds no keys")
-    _refuse_doubled(path, node)
-    return values, dict(_lines(node))
-
-
-def _lines(node: Any, above: str = "") -> Iterator[tuple[str, int]]:
-    """The line of every key, `export.split`, and of every entry of a list, `workflow.stages.0`."""
-    if not isinstance(node.value, list):
-        return
-    for number, entry in enumerate(node.value):
-        key, below = entry if isinstance(entry, tuple) else (entry, entry)
-        place = f"{above}{key.value if isinstance(entry, tuple) else number}"
-        yield place, key.start_mark.line + 1
-        yield from _lines(below, f"{place}.")
-
-
-def _refuse_doubled(path: Path, node: Any) -> None:
-    """Raise BadInputError for a key that a mapping of the config, or one in it, has twice."""
-    waiting, seen = [node], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node.value, list) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        first: dict[str, int] = {}
-        for entry in node.value:
-            if not isinstance(entry, tuple):
-                waiting.append(entry)
-                continue
-            key, below = entry
-            waiting.append(below)
-            line = key.start_mark.line + 1
-            if key.value in first:
-                raise BadInputError(
-                    f"{path}, line {line}: the key {key.value} is there already, in line {first[key.value]};"
-                    " leave one of the two"
-                )
-            first[key.value] = line
