@@ -29,7 +29,7 @@ from hiveguard_pipeline.store.exclusions import counted, retractions
 
 ITEMS_AT_ONCE = 50_000
 TIER_1, TIER_2, GOLD = 1, 2, 3
-LEAST_ID, GREATEST_ID = (f"{c * 8}-{c * 4}-{c * 4}-{c * 4}-{c * 12}" for c in "0f")
+LEAST_ID = "00000000-0000-0000-0000-000000000000"
 
 LATE_VOTES = 5_000
 """A vote may appear after one with a higher id: so many are read again."""
@@ -174,37 +174,23 @@ def read_pool(database: Database, dataset: Dataset, most: int | None = None) -> 
         marks = _marks(connection, dataset)
         policy = current_policy(connection, dataset).policy
     rows: list[Columns] = []
-    after: str | None = LEAST_ID
-    while after is not None and (most is None or len(rows) * ITEMS_AT_ONCE < most):
+    after, is_whole = LEAST_ID, False
+    while not is_whole and (most is None or len(rows) * ITEMS_AT_ONCE < most):
         with database.look() as connection:
-            part, after = _read_range(connection, dataset, after)
-        rows.append(part)
-    is_whole = after is None
+            part = read_columns(
+                connection,
+                _query(connection, dataset, "i.item_id > :after ORDER BY i.item_id LIMIT :items"),
+                {"dataset": dataset.dataset_id, "after": after, "items": ITEMS_AT_ONCE},
+                _TYPES,
+            )
+        found = len(part["item_id"])
+        is_whole = found < ITEMS_AT_ONCE
+        if found:
+            after = part["item_id"][found - 1].as_py()
+            rows.append(part | {"item_id": _keys(part["item_id"])})
     pool = ServedPool(dataset, policy, rows, is_whole=is_whole)
     _read_queue(database, pool)
     return pool, marks
-
-
-def _read_range(connection: sa.Connection, dataset: Dataset, after: str) -> tuple[Columns, str | None]:
-    """The next items by item_id, and the last one's id; None for that where there are no more.
-
-    Both ends are named, so that PostgreSQL takes labels by key too, and does not go through all of them for
-    each range.
-    """
-    end = connection.execute(
-        sa.text(
-            "SELECT CAST(item_id AS text) FROM items WHERE dataset_id = :dataset AND item_id > :after"
-            " ORDER BY item_id LIMIT 1 OFFSET :items"
-        ),
-        {"dataset": dataset.dataset_id, "after": after, "items": ITEMS_AT_ONCE - 1},
-    ).scalar()
-    part = read_columns(
-        connection,
-        _query(connection, dataset, "{0}.item_id > :after AND {0}.item_id <= :end"),
-        {"dataset": dataset.dataset_id, "after": after, "end": end or GREATEST_ID},
-        _TYPES,
-    )
-    return part | {"item_id": _keys(part["item_id"])}, end
 
 
 def refresh(database: Database, pool: ServedPool, before: Marks) -> Marks | None:
@@ -226,9 +212,9 @@ def refresh(database: Database, pool: ServedPool, before: Marks) -> Marks | None
             chosen: str
             keys: object
             if database.is_sqlite:
-                chosen, keys = "{0}.item_id IN (SELECT value FROM json_each(:keys))", json.dumps(part)
+                chosen, keys = "i.item_id IN (SELECT value FROM json_each(:keys))", json.dumps(part)
             else:
-                chosen, keys = "{0}.item_id = ANY(CAST(:keys AS uuid[]))", part
+                chosen, keys = "i.item_id = ANY(CAST(:keys AS uuid[]))", part
             rows = read_columns(
                 connection,
                 _query(connection, dataset, chosen),
@@ -242,14 +228,20 @@ def refresh(database: Database, pool: ServedPool, before: Marks) -> Marks | None
 
 
 def _query(connection: sa.Connection, dataset: Dataset, which: str) -> str:
-    """SQL for items as the pool holds them. which: a condition on a table {0} that has item_id."""
+    """SQL for items i as the pool holds them. which: a condition on them.
+
+    PostgreSQL is made to take each item's label by key: it cannot tell how many items a range of ids holds,
+    and would go through all labels for each range.
+    """
+    by_key = "LATERAL (SELECT * FROM labels x WHERE x.item_id = i.item_id OFFSET 0) l ON true"
+    label = "labels l ON l.item_id = i.item_id" if connection.dialect.name == "sqlite" else by_key
     votes = f"(SELECT count(*) FROM votes v WHERE v.item_id = i.item_id{counted(connection, dataset)})"
     applied = "coalesce(l.vote_count + l.revalidation_vote_count, 0)"
     return (
         f"SELECT i.item_id AS item_id, {_TIERS} AS tier, coalesce(l.confidence, 0) AS confidence,"
         f" CASE WHEN {_TIERS} = {TIER_1} THEN {votes} ELSE {applied} END AS votes"
-        f" FROM items i LEFT JOIN labels l ON l.item_id = i.item_id AND {which.format('l')}"
-        f" WHERE i.dataset_id = :dataset AND {which.format('i')} ORDER BY i.item_id"
+        f" FROM (SELECT i.item_id, i.gold_label FROM items i WHERE i.dataset_id = :dataset AND {which}) i"
+        f" LEFT JOIN {label} ORDER BY i.item_id"
     )
 
 
