@@ -1,9 +1,7 @@
-"""The application: the API's routes, the pages where they are there, and what holds for every request."""
+"""The application: the API's routes, the pages, and what holds for every request."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import anyio.to_thread
@@ -18,6 +16,7 @@ from hiveguard_pipeline.web import access, problems
 from hiveguard_pipeline.web.api import challenge, datasets, export, items, review, tasks, votes
 from hiveguard_pipeline.web.challenges import Challenges
 from hiveguard_pipeline.web.limits import Limits, LimitsLayer
+from hiveguard_pipeline.web.pages.router import pages_router
 from hiveguard_pipeline.web.spool import Spools
 
 DESCRIPTION = """
@@ -82,10 +81,7 @@ def _health(database: Database) -> Any:
 
 
 def _add_pages(app: FastAPI, database: Database, settings: Settings) -> None:
-    if find_spec("hiveguard_pipeline.web.pages") is None:
-        return
-    pages = import_module("hiveguard_pipeline.web.pages.router")
-    app.include_router(pages.pages_router(database, settings))
+    app.include_router(pages_router(database, settings))
 
     @app.get("/", include_in_schema=False)
     def root() -> RedirectResponse:
