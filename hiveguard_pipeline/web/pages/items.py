@@ -89,6 +89,7 @@ def item_routes(site: Site) -> APIRouter:
             classes_changed=found.classes_changed,
             batches=found.batches,
             reviews=found.reviews[::-1],
+            transitions=found.transitions[::-1],
             picture=picture,
             run_address=site.settings.dagster_url,
         )

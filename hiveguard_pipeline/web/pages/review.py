@@ -237,7 +237,7 @@ def _as_json(site: Site, dataset: Any, task: Task) -> dict[str, Any]:
         "cursor": task.cursor,
         "choices": task.shown.choices,
         "open": is_open(task),
-        "html": site.render("card.html", dataset=dataset, card=task.shown, reason=task.reason),
+        "html": site.render("card.html", dataset=dataset, card=task.shown),
     }
 
 

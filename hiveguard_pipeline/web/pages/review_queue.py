@@ -35,19 +35,10 @@ Key = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An item of the queue."""
-
-    key: Key
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
     """An item to decide on. expected: how it stands, which a decision repeats; cursor: to go on behind."""
 
     shown: Shown
-    reason: str
     expected: str
     cursor: str
 
@@ -69,7 +60,6 @@ def task_of(site: Site, dataset: Dataset, item_id: str) -> Task:
         item = find_item(connection, item_id, dataset.name)
         return Task(
             shown(connection, site.settings, dataset, item),
-            "low_confidence" if item.label is not None else "no_majority",
             standing_token(connection, item),
             _written((item.confidence or 0, item.item_id)),
         )
@@ -80,34 +70,33 @@ def is_open(task: Task) -> bool:
     return task.shown.item.state in _OPEN
 
 
-def _entries(site: Site, dataset: Dataset, seconds: float) -> list[Entry]:
-    def read() -> list[Entry]:
+def _entries(site: Site, dataset: Dataset, seconds: float) -> list[Key]:
+    def read() -> list[Key]:
         with site.database.read() as connection:
             flagged = list_flagged(connection, dataset, limit=MOST_QUEUED)
-        return [Entry((item.confidence or 0, item.item_id), item.reason) for item in flagged]
+        return [(item.confidence or 0, item.item_id) for item in flagged]
 
-    found: list[Entry] = site.figures.get(("review", dataset.dataset_id), read, seconds).value
+    found: list[Key] = site.figures.get(("review", dataset.dataset_id), read, seconds).value
     return found
 
 
-def _open_tasks(site: Site, dataset: Dataset, entries: list[Entry], cursor: str, many: int) -> list[Task]:
-    start = bisect.bisect_right(entries, _read(cursor), key=lambda entry: entry.key) if cursor else 0
+def _open_tasks(site: Site, dataset: Dataset, entries: list[Key], cursor: str, many: int) -> list[Task]:
+    start = bisect.bisect_right(entries, _read(cursor)) if cursor else 0
     tasks: list[Task] = []
     with site.database.read() as connection:
         while start < len(entries) and len(tasks) < many:
             chunk = entries[start : start + many]
             start += len(chunk)
-            states = _states(connection, [entry.key[1] for entry in chunk])
-            for entry in chunk:
-                if states.get(entry.key[1]) not in _OPEN or len(tasks) == many:
+            states = _states(connection, [item_id for _, item_id in chunk])
+            for key in chunk:
+                if states.get(key[1]) not in _OPEN or len(tasks) == many:
                     continue
-                item = find_item(connection, entry.key[1], dataset.name)
+                item = find_item(connection, key[1], dataset.name)
                 tasks.append(
                     Task(
                         shown(connection, site.settings, dataset, item),
-                        entry.reason,
                         standing_token(connection, item),
-                        _written(entry.key),
+                        _written(key),
                     )
                 )
     return tasks

@@ -42,7 +42,7 @@ class Shown:
 
     text: of a text item, where it is known here. label: what it marks, for a structured one. choices: labels
     to choose from by number. proposal: (answer, probability in millionths, what it marks) of a model under
-    the classes of now; a blind one is shown to nobody.
+    the classes of now; a blind one is shown to nobody. stage: of the workflow, in which it waits for people.
     """
 
     item: ItemStatus
@@ -55,6 +55,7 @@ class Shown:
     choices: list[str]
     proposal: tuple[str, int, ShownAnswer | None] | None
     structured: bool
+    stage: str | None
 
 
 def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item: ItemStatus) -> Shown:
@@ -88,6 +89,9 @@ def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item:
             t.models.c.schema_version == dataset.schema_version,
         )
     ).first()
+    stage = connection.execute(
+        sa.select(t.item_stages.c.stage).where(t.item_stages.c.item_id == item.item_id)
+    ).scalar()
     return Shown(
         item=item,
         place=lies,
@@ -101,6 +105,7 @@ def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item:
         else [answer for answer, _ in tally if len(answer) <= _LONGEST_CHOICE][:MOST_CHOICES],
         proposal=(proposed.answer, proposed.probability, marks(proposed.answer)) if proposed else None,
         structured=structured,
+        stage=stage,
     )
 
 

@@ -272,3 +272,35 @@ def test_a_proposal_is_shown_unless_it_is_blind(
     with database.write() as connection:
         connection.execute(t.prelabels.update().values(blind=True))
     assert "zebra" not in rex.get(HERE).text
+
+
+def test_the_stage_in_which_an_item_waits_and_its_way_there_are_shown(
+    visitor: Visitor, animals: Dataset, database: Database
+) -> None:
+    item, moment = t.item_uuid("animals", "flagged"), "2026-11-01T00:00:00.000000Z"
+    with database.write() as connection:
+        connection.execute(
+            t.workflows.insert().values(
+                dataset_id=animals.dataset_id, stages=[], actor="test", reason="test", created_at=moment
+            )
+        )
+        here = {
+            "item_id": item,
+            "dataset_id": animals.dataset_id,
+            "workflow_id": connection.execute(sa.select(t.workflows.c.workflow_id)).scalar_one(),
+        }
+        connection.execute(t.item_stages.insert().values(stage="<experts>", entered_at=moment, **here))
+        connection.execute(
+            t.stage_transitions.insert().values(
+                from_stage="crowd",
+                to_stage="<experts>",
+                outcome="failed",
+                detail={},
+                created_at=moment,
+                **here,
+            )
+        )
+    rex = visitor.signed_in_as("rex")
+    assert "Waits for people in the stage <experts> of the workflow" in " ".join(rex.page(HERE).text.split())
+    text = " ".join(rex.page(f"/ui/datasets/animals/items/{item}").text.split())
+    assert "crowd<experts>failed" in text
