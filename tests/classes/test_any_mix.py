@@ -3,22 +3,23 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hiveguard_pipeline.store.schema import open_database
 from tests.classes.world import ClassWorld
+from tests.retraction.world import databases
 
 
-def _played(url: str, examples: int, steps: int) -> Counter[str]:
-    database, done = open_database(url), Counter[str]()
+def _played(new: Callable[[], str], examples: int, steps: int) -> Counter[str]:
+    some, done = databases(new), Counter[str]()
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 2**32), st.booleans())
     def play(seed: int, closed: bool) -> None:
-        world = ClassWorld(database, seed, closed=closed)
+        world = ClassWorld(next(some), seed, closed=closed)
         world.play(steps)
         done.update(world.done)
 
@@ -27,8 +28,10 @@ def _played(url: str, examples: int, steps: int) -> Counter[str]:
 
 
 @pytest.mark.parametrize("examples", [8, pytest.param(150, marks=pytest.mark.slow)])
-def test_labels_are_those_of_the_plain_reading_and_the_ledger_replays(tmp_path: Path, examples: int) -> None:
-    done = _played(f"sqlite:///{tmp_path / 'hiveguard.db'}", examples, 40)
+def test_labels_are_those_of_the_plain_reading_and_the_ledger_replays(
+    new_sqlite: Callable[[Path], str], tmp_path: Path, examples: int
+) -> None:
+    done = _played(lambda: new_sqlite(tmp_path / f"{uuid4()}.db"), examples, 40)
     wanted = (
         {"classes rename"}
         if examples < 100
@@ -39,5 +42,5 @@ def test_labels_are_those_of_the_plain_reading_and_the_ledger_replays(tmp_path: 
 
 @pytest.mark.parametrize("examples", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_so_on_postgres(new_postgres: Callable[..., str], examples: int) -> None:
-    done = _played(new_postgres(), examples, 40)
+    done = _played(new_postgres, examples, 40)
     assert {"classes rename", "exclude"} <= set(done), done

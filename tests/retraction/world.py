@@ -1,6 +1,7 @@
 """A dataset's life with solvers who come and go: told to the store and to the plain reading at once."""
 
 import uuid
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset, current_policy, set_policy
 from hiveguard_pipeline.store.ledger import apply_votes
+from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.store.status import vote_counts
 from hiveguard_pipeline.store.tables import item_uuid
 from tests.retraction.plain import Counted, Given
@@ -23,6 +25,7 @@ from tests.store.voting import add_items
 WHO = {"actor": "lead", "reason": "a test"}
 REVIEWER = {"reviewer": "ann", "reason": "looked at it"}
 ANSWERS = "xyz"
+WORLDS_IN_ONE = 8
 
 SMALL = {"REVALIDATION_MIN_TOTAL_VOTES": "6", "REVALIDATION_MIN_VOTES": "2"}
 POLICIES = [
@@ -63,6 +66,16 @@ def contents(database: Database) -> list[Any]:
             connection.execute(sa.select(table).order_by(*table.primary_key)).all()
             for table in t.metadata.sorted_tables
         ]
+
+
+def databases(new: Callable[[], str]) -> Iterator[Database]:
+    """A database for each world: several stand in one, and then comes the next.
+
+    Worlds look at all that is in their database, so that the hundredth in one would cost many times the
+    first. new: makes an empty one.
+    """
+    while True:
+        yield from [open_database(new())] * WORLDS_IN_ONE
 
 
 class World:

@@ -125,7 +125,8 @@ def counted_item(texts: Texts, part: str, policy: Policy) -> Counted:
             self.generation += 1
             self.item = item = Own(self.policy)
             item.votes = self.counting()
-            self.can_undo = self.opened_through = 0
+            self.undoable.clear()
+            self.opened_through = 0
             if self.standing:
                 newest = self.standing[-1]
                 self.opened_through = newest.through
@@ -137,7 +138,7 @@ def counted_item(texts: Texts, part: str, policy: Policy) -> Counted:
                     agree = item.agree(taken, newest.label)
                     confidence = max(oracle.rounded(Fraction(agree, len(taken))), floor) if taken else floor
                 item.now = oracle.Standing(newest.label, confidence, state, len(taken), 0)
-                self.can_undo = 1
+                self.undoable.append(newest)
             self.run()
 
     return Structured(policy)
