@@ -98,7 +98,13 @@ WORKFLOWS: list[list[dict[str, Any]]] = [
 
 
 class FlowWorld(World):
-    kinds = (*World.kinds, *("work",) * 14, "late", "change", *("advance",) * 2)
+    kinds = (
+        *("votes",) * 3,
+        *("run",) * 4,
+        *("work",) * 14,
+        *("retract", "review", "advance") * 2,
+        *("withdraw", "policy", "gold", "late", "change"),
+    )
 
     def __init__(self, *given: Any, workflow: int | None = None, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -177,7 +183,7 @@ class FlowWorld(World):
     def _work(self) -> None:
         """Somebody takes tasks and answers, gives back, or forgets them."""
         groups = {solver: group for group, names in self.people.items() for solver in names}
-        solver = self.random.choice([*groups, *self.crowd])
+        solver = self.random.choice([*groups, *self.crowd[:4]])
         tasks = lease_next(
             self.database, solver=solver, n=self.random.randint(1, 4), dataset_name=self.dataset.name
         )
