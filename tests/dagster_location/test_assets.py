@@ -21,6 +21,7 @@ from tests.dagster_location.crowd import CROWD, change, put_votes, states
 from tests.dagster_location.fresh import imported_by
 
 QUALITY = {"label_agreement", "label_probabilities", "posteriors", "solver_quality"}
+LEARNING = {"weak_model", "prelabels", "labeling_queue"}
 ALL = {
     "quarantined_votes",
     "consensus_labels",
@@ -31,9 +32,7 @@ ALL = {
     "challenge_pool",
     "review_queue",
     *QUALITY,
-    "weak_model",
-    "prelabels",
-    "labeling_queue",
+    *LEARNING,
 }
 SVG = "{http://www.w3.org/2000/svg}svg"
 
@@ -122,7 +121,7 @@ def test_metadata_says_what_a_run_did(database: Database, dataset: Dataset, run_
 def test_pictures_are_whole(database: Database, dataset: Dataset, run_job: RunJob) -> None:
     put_votes(database, dataset, CROWD)
     found = materialised(run_job("nightly_labels_job"))
-    for name in ALL - QUALITY - {"quarantined_votes", "workflow_stages"}:
+    for name in ALL - QUALITY - LEARNING - {"quarantined_votes", "workflow_stages"}:
         metadata = found[name].metadata
         funnel, histogram = picture(metadata["funnel"]), picture(metadata["confidence"])
         assert funnel.tag == histogram.tag == SVG

@@ -76,6 +76,8 @@ def test_fact_22_bytes_are_the_same_in_every_process(tmp_path: Path) -> None:
     [
         ("train/state.json", "_data_files", [{"filename": "../../secret.arrow"}]),
         ("train/state.json", "_data_files", [{"filename": "/etc/passwd"}]),
+        ("train/state.json", "_data_files", [{"filename": "x" * 300}]),
+        ("dataset_dict.json", "splits", ["x" * 300]),
         ("train/state.json", "_data_files", {"filename": "x"}),
         ("dataset_dict.json", "splits", ["train", ".."]),
         ("dataset_dict.json", "splits", {"../other": 1}),

@@ -22,7 +22,7 @@ from tests.cli.conftest import Terminal
 from tests.quality.aggregation_crowds import Vote, crowd_of, drawn_votes
 from tests.store.voting import add_items
 
-ODD = 'a "b", c'
+ODD = 'a "b" c'
 CLASSES = ("class-0", "class-1", ODD)
 
 

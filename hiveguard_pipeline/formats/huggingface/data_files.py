@@ -7,6 +7,9 @@ from typing import Any
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.serialised import shown
 
+LONGEST_NAME = 255
+"""Bytes of a file's name that file systems take."""
+
 
 def refuse_names_outside(path: Path) -> None:
     """Refuse splits and data files that are not plain names of what lies in the folder itself."""
@@ -42,7 +45,12 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _plain(name: Any, where: str) -> str:
-    if not isinstance(name, str) or name in {"", ".", ".."} or any(one in name for one in "/\\\0:"):
+    if (
+        not isinstance(name, str)
+        or name in {"", ".", ".."}
+        or any(one in name for one in "/\\\0:")
+        or len(name.encode(errors="surrogatepass")) > LONGEST_NAME
+    ):
         raise BadInputError(
             f"{where}: {shown(name)} is not the plain name of what lies in this folder; nothing outside is "
             "opened. Save the dataset again with `save_to_disk`."
