@@ -153,7 +153,9 @@ def explained(error: BaseException) -> str:
         return str(own[-1])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    said = [causes[-1] if causes else lines[0]]
+    # Of a constructor that failed py4j says first that it was called, then, after a colon, what failed.
+    thrown = [line.removeprefix(": ") for line in lines if line.startswith(": ")]
+    said = [causes[-1] if causes else thrown[0] if thrown else lines[0]]
     if len(chain) > 1:
         said += str(chain[-1]).strip().splitlines()[:1]
     return ": ".join(re.sub(_CLASS, r"\1: ", line)[:500] for line in dict.fromkeys(said))

@@ -24,7 +24,8 @@ from tests.recount.conftest import PASSWORD, free_port
 from tests.recount.crowd import STAMP, fill, serialised, shuffled, votes_file, votes_table
 from tests.store.voting import standing
 
-pytestmark = pytest.mark.slow
+# One after the other: the servers of Spark Connect that they start all listen at one port.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spark-cluster")]
 
 
 @pytest.fixture(scope="module")
