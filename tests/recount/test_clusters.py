@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from tests.recount.conftest import PASSWORD, free_port
 from tests.recount.crowd import STAMP, fill, serialised, shuffled, votes_file, votes_table
 from tests.store.voting import standing
 
-# One after the other: the servers of Spark Connect that they start all listen at one port.
+# In one process: the cluster is started once.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spark-cluster")]
 
 
@@ -85,30 +84,17 @@ def test_two_workers_read_over_jdbc_and_the_result_goes_into_the_database(
 
 def test_spark_connect_gives_the_bytes_of_the_local_engine(java: str, tmp_path: Path) -> None:
     votes = votes_file(tmp_path, shuffled(votes_table()))
-    until_connect_port_is_free()
-    run = terminal(tmp_path, SPARK_REMOTE="local[2]")
+    run = terminal(tmp_path, SPARK_REMOTE="local[2]", **ANY_PORT)
     run("recount", "--engine", "spark", "--votes", votes, "--output", tmp_path / "out")
     assert serialised(str(tmp_path / "out")) == here(votes, tmp_path / "here")
     assert Result(str(tmp_path / "out")).manifest.engine == "spark"
-    until_connect_port_is_free()
     told = run.refused("recount", "--engine", "spark", "--votes", tmp_path / "no", "--output", tmp_path / "o")
     assert "PATH_NOT_FOUND" in told
     assert not (tmp_path / "o").exists()
 
 
-CONNECT_PORT = 15_002
-"""Where the server of every local Spark Connect listens."""
-
-
-def until_connect_port_is_free() -> None:
-    """A server outlives the command that started it by the moments in which its JVM ends."""
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", CONNECT_PORT)):
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"something listens at port {CONNECT_PORT}")
-
+# PySpark's own switch for tests: the server of a local Spark Connect listens at any free port, not at 15002.
+ANY_PORT = {"SPARK_TESTING": "1"}
 
 READ_BY_CONNECT = """
 import os, sys, time, urllib.request
@@ -122,7 +108,7 @@ url, output, port = sys.argv[1:]
 database = Database(url)
 with database.read() as connection:
     dataset = get_dataset(connection, "animals")
-with session(Place(None, (("spark.ui.port", port),), (JDBC_JAR,)), "t") as spark:
+with session(Place(None, (("spark.ui.port", port), ("spark.ui.enabled", "true")), (JDBC_JAR,)), "t") as spark:
     votes = votes_of_database(spark, database, dataset, 10**6)
     recount_on_spark(spark, votes, Source("here", "animals", 10**6, 0), STAMP, output)
     for page in ("connect/", "SQL/", "environment/", "jobs/", "stages/"):
@@ -139,10 +125,9 @@ def test_spark_connect_reads_over_jdbc_with_the_password_of_its_own_file_and_sho
     passwords = tmp_path / "pgpass"
     passwords.write_text(f"*:*:*:crowd:{PASSWORD}\n")
     passwords.chmod(0o600)
-    until_connect_port_is_free()
     done = subprocess.run(
         [sys.executable, "-c", READ_BY_CONNECT, tcp_postgres, str(tmp_path / "out"), str(free_port())],
-        env=clean_environment() | {"SPARK_REMOTE": "local[2]", "PGPASSFILE": str(passwords)},
+        env=clean_environment() | {"SPARK_REMOTE": "local[2]", "PGPASSFILE": str(passwords)} | ANY_PORT,
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
