@@ -1,8 +1,5 @@
 """The sensor that measures a dataset's quality again after every 200 new labels."""
 
-import json
-from dataclasses import dataclass
-
 import dagster as dg
 
 from assets.partitions import DATASETS
@@ -10,20 +7,13 @@ from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.quality.new_labels import labels_given
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store.overview import overview
+from sensors.counted import Counted, live_runs, parse, written
 from sensors.jobs import nightly_labels_job, quality_job
-from sensors.runs import BY_HAND, LIVE, PARTITION_TAG
+from sensors.runs import BY_HAND
 
 LABELS_A_RUN = 200
 
 _JOBS = {quality_job.name, nightly_labels_job.name, BY_HAND}
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Of one dataset: how far its ledger was counted, and the labels since a run was last asked for."""
-
-    through: int = 0
-    labels: int = 0
 
 
 def decide(labels: int, live: int) -> str | None:
@@ -33,15 +23,6 @@ def decide(labels: int, live: int) -> str | None:
     if live:
         return f"{labels} new labels, and a run is under way"
     return None
-
-
-def parse(cursor: str | None) -> dict[str, Counted]:
-    """The cursor by dataset; the beginning, if it holds nothing that can be read."""
-    try:
-        found = json.loads(cursor) if cursor else {}
-        return {str(name): Counted(int(through), int(labels)) for name, (through, labels) in found.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
 
 
 @dg.sensor(
@@ -64,7 +45,7 @@ def quality_sensor(
         return dg.SkipReason(f"the labels could not be counted: {error}")
     requests, reasons = [], []
     for name, now in sorted(counted.items()):
-        live = _live_runs(context.instance, name) if now.labels >= LABELS_A_RUN else 0
+        live = live_runs(context.instance, name, _JOBS) if now.labels >= LABELS_A_RUN else 0
         reason = decide(now.labels, live)
         if reason is None:
             requests.append(dg.RunRequest(run_key=f"{name}:quality:{now.through}", partition_key=name))
@@ -76,7 +57,7 @@ def quality_sensor(
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "; ".join(reasons) or "there is no dataset",
-        cursor=json.dumps({name: [now.through, now.labels] for name, now in counted.items()}, sort_keys=True),
+        cursor=written(counted),
         dynamic_partitions_requests=[DATASETS.build_add_request(missing)] if missing else [],
     )
 
@@ -92,9 +73,3 @@ def _count(store: StoreResource, before: dict[str, Counted]) -> dict[str, Counte
             )
             counted[one.dataset.name] = Counted(max(position, was.through), was.labels + new)
     return counted
-
-
-def _live_runs(instance: dg.DagsterInstance, name: str) -> int:
-    """Runs that measure the dataset and wait or are under way."""
-    runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: name}, statuses=LIVE))
-    return sum(run.job_name in _JOBS for run in runs)

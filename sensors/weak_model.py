@@ -1,8 +1,5 @@
 """The sensor that trains a dataset's weak model anew as labels graduate."""
 
-import json
-from dataclasses import dataclass
-
 import dagster as dg
 
 from assets.partitions import DATASETS
@@ -11,18 +8,11 @@ from hiveguard_pipeline.learning.extras import is_installed
 from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.rules.structured.tasks import is_structured
 from hiveguard_pipeline.store.overview import overview
+from sensors.counted import Counted, live_runs, parse, written
 from sensors.jobs import nightly_labels_job, weak_model_job
-from sensors.runs import BY_HAND, LIVE, PARTITION_TAG
+from sensors.runs import BY_HAND
 
 _JOBS = {weak_model_job.name, nightly_labels_job.name, BY_HAND}
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Of one dataset: how far its ledger was counted, and the graduations since a run was last asked for."""
-
-    through: int = 0
-    labels: int = 0
 
 
 def decide(labels: int, wanted: int, live: int) -> str | None:
@@ -32,15 +22,6 @@ def decide(labels: int, wanted: int, live: int) -> str | None:
     if live:
         return f"{labels} new graduated labels, and a run is under way"
     return None
-
-
-def parse(cursor: str | None) -> dict[str, Counted]:
-    """The cursor by dataset; the beginning, if it holds nothing that can be read."""
-    try:
-        found = json.loads(cursor) if cursor else {}
-        return {str(name): Counted(int(through), int(labels)) for name, (through, labels) in found.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
 
 
 @dg.sensor(
@@ -69,7 +50,7 @@ def weak_model_sensor(
     requests, reasons = [], []
     for name, every in sorted(wanted.items()):
         now = counted[name]
-        live = _live_runs(context.instance, name) if now.labels >= every else 0
+        live = live_runs(context.instance, name, _JOBS) if now.labels >= every else 0
         reason = decide(now.labels, every, live)
         if reason is None:
             requests.append(dg.RunRequest(run_key=f"{name}:weak_model:{now.through}", partition_key=name))
@@ -81,7 +62,7 @@ def weak_model_sensor(
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "; ".join(reasons) or "no label has graduated",
-        cursor=json.dumps({name: [now.through, now.labels] for name, now in counted.items()}, sort_keys=True),
+        cursor=written(counted),
         dynamic_partitions_requests=[DATASETS.build_add_request(missing)] if missing else [],
     )
 
@@ -105,9 +86,3 @@ def _count(store: StoreResource, before: dict[str, Counted]) -> tuple[dict[str, 
             if labels:
                 wanted[dataset.name] = active_settings(connection, dataset).retrain_every
     return counted, wanted
-
-
-def _live_runs(instance: dg.DagsterInstance, name: str) -> int:
-    """Runs that train the dataset's model and wait or are under way."""
-    runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: name}, statuses=LIVE))
-    return sum(run.job_name in _JOBS for run in runs)

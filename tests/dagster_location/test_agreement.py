@@ -15,7 +15,8 @@ from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
 from sensors import agreement as sensor_module
-from sensors.agreement import LABELS_A_RUN, Counted, decide, parse
+from sensors.agreement import LABELS_A_RUN, decide
+from sensors.counted import Counted, parse
 from tests.dagster_location.conftest import RunJob
 from tests.dagster_location.crowd import change, put_votes
 from tests.dagster_location.test_assets import SVG, materialised, picture, version

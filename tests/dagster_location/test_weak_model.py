@@ -13,7 +13,8 @@ from hiveguard_pipeline.resources import StoreResource
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
-from sensors.weak_model import Counted, decide, parse
+from sensors.counted import Counted, parse
+from sensors.weak_model import decide
 from tests.dagster_location.conftest import RunJob
 from tests.dagster_location.crowd import put_votes
 from tests.dagster_location.test_assets import SVG, materialised, picture
