@@ -99,6 +99,7 @@ def test_a_task_says_nothing_of_what_others_said(database: Database, pets: Datas
         "modality",
         "task_type",
         "classes",
+        "may_discard",
         "leased_at",
         "expires_at",
     }

@@ -28,7 +28,10 @@ class Leasing(Strict):
 
 
 class TaskShown(Strict):
-    """A task, and nothing that others have said of its item. classes: null where any answer is taken."""
+    """A task, and nothing that others have said of its item. classes: null where any answer is taken.
+
+    may_discard: whether an answer of null is taken.
+    """
 
     lease_id: int
     dataset: str
@@ -39,6 +42,7 @@ class TaskShown(Strict):
     modality: str
     task_type: str
     classes: list[str] | None
+    may_discard: bool
     leased_at: str
     expires_at: str
 
