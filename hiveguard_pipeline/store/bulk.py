@@ -13,7 +13,9 @@ import itertools
 import json
 import re
 from collections.abc import Generator, Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +29,7 @@ Columns = dict[str, Any]
 
 _SQLITE_PARAMETERS = 32_000
 _STREAMED_ROWS = 16_384
+_WRITTEN_ROWS = 65_536
 
 
 def read_columns(
@@ -120,12 +123,46 @@ def append(connection: sa.Connection, table: str, columns: Mapping[str, Any]) ->
     if connection.dialect.name == "sqlite":
         _append_sqlite(connection, table, names, data)
     else:
-        buffer = io.BytesIO()
-        pa_csv.write_csv(data, buffer, pa_csv.WriteOptions(include_header=False))
-        buffer.seek(0)
-        with _cursor(connection) as cursor:
-            cursor.copy_expert(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)', buffer)
+        with _cursor(connection) as cursor, _CsvAhead(data) as text:
+            cursor.copy_expert(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)', text)
     return int(data.num_rows)
+
+
+class _CsvAhead:
+    """A table as CSV, read by parts: while the server takes one, a thread writes the next."""
+
+    def __init__(self, data: pa.Table) -> None:
+        self._parts = (data.slice(start, _WRITTEN_ROWS) for start in range(0, data.num_rows, _WRITTEN_ROWS))
+        self._beside = ThreadPoolExecutor(1) if data.num_rows > _WRITTEN_ROWS else None
+        self._now = io.BytesIO()
+        self._next = self._begun()
+
+    def _begun(self) -> Any:
+        part = next(self._parts, None)
+        if part is None:
+            return None
+        return partial(_csv, part) if self._beside is None else self._beside.submit(_csv, part).result
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+        while not (text := self._now.read(size)) and self._next is not None:
+            self._now = self._next()
+            self._next = self._begun()
+        return text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._beside is not None:
+            self._beside.shutdown()
+
+
+def _csv(data: pa.Table) -> io.BytesIO:
+    buffer = io.BytesIO()
+    pa_csv.write_csv(data, buffer, pa_csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    return buffer
 
 
 def _append_sqlite(connection: sa.Connection, table: str, names: str, data: pa.Table) -> None:

@@ -155,6 +155,7 @@ def write_part(
             "updated_at": repeated(moment, len(item)),
             **({"probability": ledger.probability[final]} if isinstance(ledger, AdaptiveLedger) else {}),
         },
+        are_new=bool(work["is_new"][item].all()),
     )
     done.votes_applied += int(part.folded.applied.sum())
     done.first_passes += int(opens.sum())
@@ -175,8 +176,13 @@ def _by_probability(part: Part) -> dict[str, Any]:
     }
 
 
-def upsert_labels(connection: sa.Connection, dataset: Dataset, columns: dict[str, Any]) -> None:
-    """Write labels. completed_by is the vote that completed the first pass just now, 0 where none did."""
+def upsert_labels(
+    connection: sa.Connection, dataset: Dataset, columns: dict[str, Any], *, are_new: bool = False
+) -> None:
+    """Write labels. completed_by is the vote that completed the first pass just now, 0 where none did.
+
+    are_new: none of the items has a row, which saves the database from asking for each.
+    """
     sqlite = connection.dialect.name == "sqlite"
     uuid_type = "TEXT" if sqlite else "uuid"
     connection.execute(sa.text("DROP TABLE IF EXISTS folded"))
@@ -191,15 +197,18 @@ def upsert_labels(connection: sa.Connection, dataset: Dataset, columns: dict[str
     append(connection, "folded", columns)
     names = [name for name in columns if name not in ("item_id", "completed_by")]
     created = t.full_time(connection, "v.created_at")
+    updates = [
+        "needs_review = excluded.needs_review",
+        "created_at = coalesce(excluded.created_at, labels.created_at)",
+        *(f"{name} = excluded.{name}" for name in names),
+    ]
     connection.execute(
         sa.text(
             f"INSERT INTO labels (item_id, dataset_id, needs_review, created_at, {', '.join(names)})"
             f" SELECT f.item_id, :dataset, f.state = '{STATES[State.NEEDS_REVIEW]}', {created},"
             f" {', '.join('f.' + name for name in names)}"
             " FROM folded f LEFT JOIN votes v ON v.vote_id = f.completed_by WHERE true"
-            " ON CONFLICT (item_id) DO UPDATE SET needs_review = excluded.needs_review,"
-            " created_at = coalesce(excluded.created_at, labels.created_at), "
-            + ", ".join(f"{name} = excluded.{name}" for name in names)
+            + ("" if are_new else f" ON CONFLICT (item_id) DO UPDATE SET {', '.join(updates)}")
         ).bindparams(sa.bindparam("dataset", dataset.dataset_id, type_=t.Uuid))
     )
     connection.execute(sa.text("DROP TABLE folded"))
@@ -231,8 +240,9 @@ def record_position(connection: sa.Connection, dataset: Dataset, position_before
 def _note(connection: sa.Connection, dataset: Dataset, position_before: int, **progress: int) -> int:
     newest = connection.execute(
         sa.text(
-            "SELECT max(b.batch_id) FROM batches b WHERE b.batch_id > :before AND EXISTS"
+            "SELECT b.batch_id FROM batches b WHERE b.batch_id > :before AND EXISTS"
             " (SELECT 1 FROM items i WHERE i.item_id = b.item_id AND i.dataset_id = :dataset)"
+            " ORDER BY b.batch_id DESC LIMIT 1"
         ),
         {"before": position_before, "dataset": dataset.dataset_id},
     ).scalar()
