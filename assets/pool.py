@@ -83,11 +83,12 @@ def challenge_pool(context: dg.AssetExecutionContext, store: StoreResource) -> d
 )
 def review_queue(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Any]:
     """Count the queue and show its head."""
-    from hiveguard_pipeline.review import list_flagged
+    from hiveguard_pipeline.review import list_flagged, queue_length
 
     with store.open().read() as connection:
         dataset = get_dataset(connection, context.partition_key)
-        flagged = list_flagged(connection, dataset)
+        length = queue_length(connection, dataset)
+        head = list_flagged(connection, dataset, limit=_PREVIEWED)
         shown = dataset_pictures(connection, dataset)
     records = [
         dg.TableRecord(
@@ -99,12 +100,12 @@ def review_queue(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
                 "waiting_votes": item.waiting_votes,
             }
         )
-        for item in flagged[:_PREVIEWED]
+        for item in head
     ]
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(flagged),
-            "waiting_votes": sum(item.waiting_votes for item in flagged),
+            "dagster/row_count": length.items,
+            "waiting_votes": length.waiting_votes,
             **({"head": dg.MetadataValue.table(records)} if records else {}),
             **shown,
         }

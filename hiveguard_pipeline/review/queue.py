@@ -1,10 +1,12 @@
 """The review queue: labels under the floor, and items on which no answer gets a majority."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.states import STATES, State
+from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, current_policy
 from hiveguard_pipeline.store.exclusions import counted
 
@@ -38,34 +40,67 @@ class Flagged:
     stage: str | None = None
 
 
-def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
-    """The queue of a dataset, least confident first, then by item_id. Votes of excluded solvers are none."""
-    only = counted(connection, dataset)
-    least = current_policy(connection, dataset).policy.revalidation_min_total_votes
+@dataclass(frozen=True, slots=True)
+class QueueHead:
+    """Where items stand in the queue: (confidence in millionths, 0 without a label; item_id), the first ones.
+
+    total: how many are flagged in all.
+    """
+
+    keys: list[tuple[int, str]]
+    total: int
+
+
+def queue_head(connection: sa.Connection, dataset: Dataset, limit: int) -> QueueHead:
+    """The beginning of a dataset's queue, without what there is to know of its items."""
+    query, values = _flagged(connection, dataset)
     rows = connection.execute(
         sa.text(
-            "SELECT flagged.item_id, external_id, data_ref, modality, state, label, confidence, votes,"
-            " all_votes - votes AS waiting, held, p.answer AS proposal, p.probability,"
-            " (SELECT w.stage FROM item_stages w WHERE w.item_id = flagged.item_id) AS stage FROM ("
-            " SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.state, s.label, s.confidence,"
-            " s.vote_count + s.revalidation_vote_count AS votes,"
-            f" (SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{only}) AS all_votes,"
-            f" {_HELD} AS held FROM item_status s"
-            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}'"
-            " UNION ALL"
-            " SELECT u.item_id, u.external_id, u.data_ref, u.modality, u.state, u.label, u.confidence, 0,"
-            " n.votes, 0"
-            # Grouped by item_id alone, in whose order items and labels lie.
-            f" FROM (SELECT s.item_id, count(v.vote_id) AS votes FROM item_status s {NO_MAJORITY_VOTES}{only}"
-            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
-            " GROUP BY s.item_id HAVING count(v.vote_id) >= :least) n"
-            " JOIN item_status u ON u.item_id = n.item_id"
-            ") flagged LEFT JOIN (prelabels p JOIN models m ON m.model_id = p.model_id"
-            " AND m.schema_version = :schema) ON p.item_id = flagged.item_id AND NOT p.blind"
-            " ORDER BY coalesce(confidence, 0), flagged.item_id" + (" LIMIT :limit" if limit else "")
+            f"SELECT item_id, confidence, count(*) OVER () AS total FROM ({query}) f {_ORDER} LIMIT :limit"
+        ).columns(item_id=t.Uuid),
+        values | {"limit": limit},
+    ).all()
+    return QueueHead([(row.confidence, str(row.item_id)) for row in rows], rows[0].total if rows else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLength:
+    """How many items are flagged, and how many votes wait for their decisions."""
+
+    items: int
+    waiting_votes: int
+
+
+def queue_length(connection: sa.Connection, dataset: Dataset) -> QueueLength:
+    """Counted in the database."""
+    query, values = _flagged(connection, dataset)
+    row = connection.execute(
+        sa.text(
+            f"SELECT count(*) AS items, coalesce(sum({_votes(connection, dataset)}"
+            " - s.vote_count - s.revalidation_vote_count), 0) AS waiting"
+            f" FROM ({query}) f JOIN item_status s ON s.item_id = f.item_id"
         ),
-        {"dataset": dataset.dataset_id, "least": least, "schema": dataset.schema_version}
-        | ({"limit": limit} if limit else {}),
+        values,
+    ).one()
+    return QueueLength(int(row.items), int(row.waiting))
+
+
+def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None = None) -> list[Flagged]:
+    """The queue of a dataset, least confident first, then by item_id. Votes of excluded solvers are none."""
+    query, values = _flagged(connection, dataset)
+    first = f"SELECT item_id, confidence FROM ({query}) f" + (f" {_ORDER} LIMIT :limit" if limit else "")
+    rows = connection.execute(
+        sa.text(
+            "SELECT s.item_id, s.external_id, s.data_ref, s.modality, s.label, s.confidence,"
+            f" s.vote_count + s.revalidation_vote_count AS votes, {_votes(connection, dataset)} AS all_votes,"
+            f" {_HELD} AS held, p.answer AS proposal, p.probability,"
+            " (SELECT w.stage FROM item_stages w WHERE w.item_id = s.item_id) AS stage"
+            f" FROM ({first}) f JOIN item_status s ON s.item_id = f.item_id"
+            " LEFT JOIN (prelabels p JOIN models m ON m.model_id = p.model_id"
+            " AND m.schema_version = :schema) ON p.item_id = s.item_id AND NOT p.blind"
+            " ORDER BY f.confidence, s.item_id"
+        ).columns(item_id=t.Uuid),
+        values | {"schema": dataset.schema_version} | ({"limit": limit} if limit else {}),
     )
     return [
         Flagged(
@@ -78,7 +113,7 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
             label=row.label,
             confidence=row.confidence,
             votes=row.votes,
-            waiting_votes=row.waiting,
+            waiting_votes=row.all_votes - row.votes,
             proposal=row.proposal,
             proposal_probability=row.probability,
             stage=row.stage,
@@ -87,12 +122,35 @@ def list_flagged(connection: sa.Connection, dataset: Dataset, limit: int | None 
     ]
 
 
+_ORDER = "ORDER BY confidence, item_id"
+
 _HELD = (
-    "CASE WHEN EXISTS (SELECT 1 FROM batches b JOIN reviews r ON r.review_id = b.review_id"
-    " WHERE r.decision = 'hold' AND b.batch_id = (SELECT max(m.batch_id) FROM batches m"
-    " WHERE m.item_id = s.item_id)) THEN 1 ELSE 0 END"
+    "CASE WHEN s.label IS NOT NULL AND EXISTS (SELECT 1 FROM batches b"
+    " JOIN reviews r ON r.review_id = b.review_id WHERE r.decision = 'hold'"
+    " AND b.batch_id = (SELECT max(m.batch_id) FROM batches m WHERE m.item_id = s.item_id)) THEN 1 ELSE 0 END"
 )
 """SQL: the newest row of the ledger of item s holds it."""
+
+
+def _flagged(connection: sa.Connection, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    """SQL of item_id and confidence (0 without a label) of every item in the queue, and its parameters."""
+    least = current_policy(connection, dataset).policy.revalidation_min_total_votes
+    return (
+        "SELECT l.item_id, l.confidence FROM labels l JOIN items i ON i.item_id = l.item_id"
+        f" WHERE l.dataset_id = :dataset AND l.state = '{STATES[State.NEEDS_REVIEW]}'"
+        " AND i.gold_label IS NULL"
+        " UNION ALL"
+        # Grouped by item_id alone, in whose order items and labels lie.
+        f" SELECT s.item_id, 0 FROM item_status s {NO_MAJORITY_VOTES}{counted(connection, dataset)}"
+        f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
+        " GROUP BY s.item_id HAVING count(v.vote_id) >= :least"
+    ), {"dataset": dataset.dataset_id, "least": least}
+
+
+def _votes(connection: sa.Connection, dataset: Dataset) -> str:
+    """SQL: how many votes on item s count."""
+    return f"(SELECT count(*) FROM votes v WHERE v.item_id = s.item_id{counted(connection, dataset)})"
+
 
 NO_MAJORITY_VOTES = (
     "JOIN dataset_progress p ON p.dataset_id = s.dataset_id"

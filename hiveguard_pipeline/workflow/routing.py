@@ -6,14 +6,13 @@ import numpy as np
 import sqlalchemy as sa
 
 from hiveguard_pipeline.pool import sample
-from hiveguard_pipeline.review.queue import NO_MAJORITY_VOTES
+from hiveguard_pipeline.review import queue_head
 from hiveguard_pipeline.rules.policy import ONE
 from hiveguard_pipeline.rules.stages import CROWD, Stage, Stages
 from hiveguard_pipeline.rules.states import POOL_STATES, STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import read_columns
 from hiveguard_pipeline.store.datasets import Dataset, current_policy, now_text
-from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.schema_versions import class_map_of
 from hiveguard_pipeline.store.structured import agreeing
 from hiveguard_pipeline.workflow.documented import LIFE_CYCLE, REVIEW
@@ -25,6 +24,7 @@ LEAST_GOLD = 5
 
 _NEVER_RANKED = 2_000_000_000
 _DRAWN_AT_LEAST = 50
+_QUEUED_AT_ONCE, _LOOKED_AT_ONCE = 100_000, 500
 _POOL = ", ".join(f"'{state}'" for state in POOL_STATES)
 
 _UNKNOWN_TO = (
@@ -109,47 +109,86 @@ def _in_stages(
     connection: sa.Connection, dataset: Dataset, asked: list[Stage], solver: str, n: int
 ) -> list[Chosen]:
     """Items in stages of people that still want answers: labels in doubt first, then by rank, then by age."""
-    wanted = " ".join(f"WHEN '{stage.name}' THEN {stage.answers or 1}" for stage in asked)
     named = ", ".join(f"'{stage.name}'" for stage in asked)
+    found: list[Chosen] = []
+    looked_at, size = 0, _QUEUED_AT_ONCE
+    while len(found) < n:
+        rows = connection.execute(
+            sa.text(
+                "SELECT w.item_id FROM item_stages w LEFT JOIN labels l ON l.item_id = w.item_id"
+                " LEFT JOIN labeling_queue q ON q.item_id = w.item_id"
+                f" WHERE w.dataset_id = :dataset AND w.stage IN ({named})"
+                " ORDER BY CASE WHEN l.label IS NULL THEN 1 ELSE 0 END,"
+                f" coalesce(q.rank, {_NEVER_RANKED}), w.entered_at, w.item_id LIMIT :size"
+            ).columns(item_id=t.Uuid),
+            {"dataset": dataset.dataset_id, "size": size},
+        )
+        items = [str(item) for item in rows.scalars()]
+        found += _wanting(connection, items[looked_at:], asked, solver, n - len(found))
+        looked_at = len(items)
+        if looked_at < size:
+            break
+        size *= 8
+    return found
+
+
+def _wanting(
+    connection: sa.Connection, item_ids: list[str], asked: list[Stage], solver: str, n: int
+) -> list[Chosen]:
+    """Those of some items in stages that want an answer of a person, in their order, n at most."""
+    wanted = " ".join(f"WHEN '{stage.name}' THEN {stage.answers or 1}" for stage in asked)
     answers = (
         "(SELECT count(*) FROM stage_answers a WHERE a.item_id = w.item_id AND a.stage = w.stage"
         " AND a.entered_at = w.entered_at)"
     )
-    rows = connection.execute(
-        sa.text(
-            "SELECT w.item_id, w.stage, w.entered_at FROM item_stages w"
-            " JOIN items i ON i.item_id = w.item_id LEFT JOIN labels l ON l.item_id = w.item_id"
-            " LEFT JOIN labeling_queue q ON q.item_id = w.item_id"
-            f" WHERE w.dataset_id = :dataset AND w.stage IN ({named}) AND i.gold_label IS NULL"
-            f" AND {answers} + {_OPEN.format(item='w.item_id')} < CASE w.stage {wanted} END"
-            f"{_UNKNOWN_TO.format(item='w.item_id')}"
-            " ORDER BY CASE WHEN l.label IS NULL THEN 1 ELSE 0 END,"
-            f" coalesce(q.rank, {_NEVER_RANKED}), w.entered_at, w.item_id LIMIT :n"
-        ).columns(item_id=t.Uuid, entered_at=t.UtcTime),
-        {"dataset": dataset.dataset_id, "solver": solver, "n": n},
+    return _those(
+        connection,
+        "SELECT w.item_id, w.stage, w.entered_at AS shown FROM item_stages w"
+        " JOIN items i ON i.item_id = w.item_id WHERE w.item_id IN :items AND i.gold_label IS NULL"
+        f" AND {answers} + {_OPEN.format(item='w.item_id')} < CASE w.stage {wanted} END"
+        f"{_UNKNOWN_TO.format(item='w.item_id')}",
+        item_ids,
+        solver,
+        n,
     )
-    return [Chosen(str(row.item_id), row.stage, row.entered_at) for row in rows]
+
+
+def _those(connection: sa.Connection, query: str, item_ids: list[str], solver: str, n: int) -> list[Chosen]:
+    """The first n of some items that a query takes, in the order of the items, looked at by parts."""
+    found: list[Chosen] = []
+    for start in range(0, len(item_ids), _LOOKED_AT_ONCE):
+        part = item_ids[start : start + _LOOKED_AT_ONCE]
+        rows = connection.execute(
+            sa.text(query)
+            .bindparams(sa.bindparam("items", part, expanding=True, type_=t.Uuid))
+            .columns(item_id=t.Uuid, shown=t.UtcTime),
+            {"solver": solver},
+        )
+        taken = {str(row.item_id): Chosen(str(row.item_id), row.stage, row.shown or "") for row in rows}
+        found += [taken[item] for item in part if item in taken]
+        if len(found) >= n:
+            break
+    return found[:n]
 
 
 def _to_review(connection: sa.Connection, dataset: Dataset, solver: str, n: int) -> list[Chosen]:
     """The review queue of a dataset without a workflow, least confident first, one reviewer an item."""
-    only = counted(connection, dataset)
-    free = f"{_OPEN.format(item='s.item_id')} = 0{_UNKNOWN_TO.format(item='s.item_id')}"
-    least = current_policy(connection, dataset).policy.revalidation_min_total_votes
-    rows = connection.execute(
-        sa.text(
-            "SELECT item_id, updated_at FROM ("
-            " SELECT s.item_id, s.updated_at, s.confidence FROM item_status s"
-            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.NEEDS_REVIEW]}' AND {free}"
-            " UNION ALL"
-            f" SELECT s.item_id, s.updated_at, s.confidence FROM item_status s {NO_MAJORITY_VOTES}{only}"
-            f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}' AND {free}"
-            " GROUP BY s.item_id, s.updated_at, s.confidence HAVING count(v.vote_id) >= :least"
-            ") f ORDER BY coalesce(confidence, 0), item_id LIMIT :n"
-        ).columns(item_id=t.Uuid, updated_at=t.UtcTime),
-        {"dataset": dataset.dataset_id, "solver": solver, "n": n, "least": least},
+    undecided = (
+        f"SELECT s.item_id, '{REVIEW}' AS stage, s.updated_at AS shown FROM item_status s"
+        f" WHERE s.item_id IN :items AND {_OPEN.format(item='s.item_id')} = 0"
+        f"{_UNKNOWN_TO.format(item='s.item_id')}"
     )
-    return [Chosen(str(row.item_id), REVIEW, row.updated_at or "") for row in rows]
+    found: list[Chosen] = []
+    looked_at, size = 0, _QUEUED_AT_ONCE
+    while len(found) < n:
+        head = queue_head(connection, dataset, size)
+        items = [item_id for _, item_id in head.keys[looked_at:]]
+        found += _those(connection, undecided, items, solver, n - len(found))
+        looked_at = len(head.keys)
+        if looked_at == head.total:
+            break
+        size *= 8
+    return found
 
 
 def _in_pool(

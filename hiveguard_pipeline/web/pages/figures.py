@@ -1,28 +1,36 @@
 """Figures that take time to count: kept for some minutes, with the time they were counted."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from hiveguard_pipeline.store.datasets import now_text
 
+logger = logging.getLogger(__name__)
+
 KEPT_SECONDS = 600.0
 LEAST_SECONDS = 5.0
 """A figure that is asked for anew is not counted again sooner than that."""
+
+SLOW_SECONDS = 0.5
+"""Who asks waits for a figure that took less than that last time."""
 
 MOST_KEPT = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was counted, and when."""
+    """What was counted, and when. took: seconds of counting."""
 
     value: Any
     at: str
     counted: float
+    took: float
 
 
 class FigureCache:
@@ -33,6 +41,8 @@ class FigureCache:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._counting = threading.BoundedSemaphore(1)
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hiveguard-figures")
+        self._coming: set[Hashable] = set()
 
     def peek(self, key: Hashable) -> Figure | None:
         """A figure that is there and not old."""
@@ -48,9 +58,36 @@ class FigureCache:
             if found := self._fresh(key, max(seconds, LEAST_SECONDS)):
                 return found
             with self._counting:
-                figure = Figure(count(), now_text(), time.monotonic())
+                started = time.monotonic()
+                value = count()
+                counted = time.monotonic()
+                figure = Figure(value, now_text(), counted, counted - started)
             self._keep(key, figure)
         return figure
+
+    def get_soon(self, key: Hashable, count: Callable[[], Any], seconds: float) -> Figure:
+        """As `get`; but of a figure that is slow to count the one before it, while it is counted anew."""
+        found = self._fresh(key, max(seconds, LEAST_SECONDS))
+        before = found or self.peek(key)
+        if before is None or (found is None and before.took < SLOW_SECONDS):
+            return self.get(key, count, seconds)
+        if found is None:
+            with self._lock:
+                is_coming = key in self._coming
+                self._coming.add(key)
+            if not is_coming:
+                self._beside.submit(self._recount, key, count, seconds)
+        return before
+
+    def _recount(self, key: Hashable, count: Callable[[], Any], seconds: float) -> None:
+        try:
+            self.get(key, count, seconds)
+        except Exception:
+            # Whoever asks once it is too old is told.
+            logger.warning("figure %s could not be counted", key, exc_info=True)
+        finally:
+            with self._lock:
+                self._coming.discard(key)
 
     def drop(self, key: Hashable) -> None:
         """Forget a figure that something has changed."""

@@ -1,11 +1,12 @@
 """The review queue as the dashboard walks it: the flagged items in one order, some at a time, by cursor.
 
-Which items are flagged is counted at most every half minute for all reviewers of a dataset; that an item
-still is, is looked up whenever it is shown.
+Which items are flagged is counted at most every half minute for all reviewers of a dataset, and beside them
+where that takes long; that an item still is, is looked up whenever it is shown.
 """
 
 import bisect
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -13,11 +14,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hiveguard_pipeline.review import list_flagged, standing_token
+from hiveguard_pipeline.review import QueueHead, queue_head, standing_token
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset
 from hiveguard_pipeline.store.status import find_item
+from hiveguard_pipeline.web.pages.figures import Figure
 from hiveguard_pipeline.web.pages.shown_item import Shown, shown
 from hiveguard_pipeline.web.pages.site import Site
 
@@ -45,13 +47,13 @@ class Task:
 
 def next_tasks(site: Site, dataset: Dataset, cursor: str, many: int) -> tuple[list[Task], int]:
     """The next items behind a cursor (empty: from the beginning), and how many were flagged in all."""
-    entries = _entries(site, dataset, _FRESH_SECONDS)
+    entries = _entries(site, dataset, _FRESH_SECONDS, site.figures.get_soon)
     tasks = _open_tasks(site, dataset, entries, cursor, many)
     if len(tasks) < many:
-        again = _entries(site, dataset, _AGAIN_SECONDS)
+        again = _entries(site, dataset, _AGAIN_SECONDS, site.figures.get)
         if again is not entries:
             entries, tasks = again, _open_tasks(site, dataset, again, cursor, many)
-    return tasks, len(entries)
+    return tasks, entries.total
 
 
 def task_of(site: Site, dataset: Dataset, item_id: str) -> Task:
@@ -70,22 +72,22 @@ def is_open(task: Task) -> bool:
     return task.shown.item.state in _OPEN
 
 
-def _entries(site: Site, dataset: Dataset, seconds: float) -> list[Key]:
-    def read() -> list[Key]:
+def _entries(site: Site, dataset: Dataset, seconds: float, get: Callable[..., Figure]) -> QueueHead:
+    def read() -> QueueHead:
         with site.database.read() as connection:
-            flagged = list_flagged(connection, dataset, limit=MOST_QUEUED)
-        return [(item.confidence or 0, item.item_id) for item in flagged]
+            return queue_head(connection, dataset, MOST_QUEUED)
 
-    found: list[Key] = site.figures.get(("review", dataset.dataset_id), read, seconds).value
+    found: QueueHead = get(("review", dataset.dataset_id), read, seconds).value
     return found
 
 
-def _open_tasks(site: Site, dataset: Dataset, entries: list[Key], cursor: str, many: int) -> list[Task]:
-    start = bisect.bisect_right(entries, _read(cursor)) if cursor else 0
+def _open_tasks(site: Site, dataset: Dataset, entries: QueueHead, cursor: str, many: int) -> list[Task]:
+    keys = entries.keys
+    start = bisect.bisect_right(keys, _read(cursor)) if cursor else 0
     tasks: list[Task] = []
     with site.database.read() as connection:
-        while start < len(entries) and len(tasks) < many:
-            chunk = entries[start : start + many]
+        while start < len(keys) and len(tasks) < many:
+            chunk = keys[start : start + many]
             start += len(chunk)
             states = _states(connection, [item_id for _, item_id in chunk])
             for key in chunk:

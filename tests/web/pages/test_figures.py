@@ -51,6 +51,36 @@ def test_a_figure_that_fails_is_no_figure_and_is_tried_again() -> None:
     assert cache.get("key", lambda: 7).value == 7
 
 
+def test_of_a_slow_figure_the_one_before_is_told_while_it_is_counted_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figures, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(figures, "SLOW_SECONDS", 0.05)
+    cache, go, counted = FigureCache(), threading.Event(), threading.Event()
+    values = iter((1, 2, 3))
+
+    def slow() -> int:
+        time.sleep(0.06)
+        go.wait(10)
+        counted.set()
+        return next(values)
+
+    go.set()
+    assert cache.get_soon("key", slow, 0.0).value == 1, "there is none before the first"
+    go.clear()
+    counted.clear()
+    assert [cache.get_soon("key", slow, 0.0).value for _ in range(3)] == [1, 1, 1]
+    go.set()
+    assert counted.wait(10)
+    deadline = time.monotonic() + 10
+    while cache.get_soon("key", slow, 60.0).value == 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cache.get_soon("key", slow, 60.0).value == 2, "counted once for the three who asked"
+    quick = iter((1, 2))
+    assert cache.get_soon("quick", lambda: next(quick), 0.0).value == 1
+    assert cache.get_soon("quick", lambda: next(quick), 0.0).value == 2, "a quick one is counted at once"
+
+
 def test_a_datasets_page_comes_before_its_figures_and_has_them_once_they_are_counted(
     visitor: Visitor, animals: Dataset
 ) -> None:
