@@ -12,8 +12,18 @@ from hiveguard_pipeline.web.pages.quality import quality_routes
 from hiveguard_pipeline.web.pages.review import review_routes
 from hiveguard_pipeline.web.pages.sign_in import sign_in_routes
 from hiveguard_pipeline.web.pages.site import ROOT, Site
+from hiveguard_pipeline.web.pages.tasks import task_routes
 
-PARTS = (sign_in_routes, dataset_routes, item_routes, review_routes, quality_routes, admin_routes, key_routes)
+PARTS = (
+    sign_in_routes,
+    dataset_routes,
+    item_routes,
+    review_routes,
+    task_routes,
+    quality_routes,
+    admin_routes,
+    key_routes,
+)
 """What makes the routes, each with an address under ROOT."""
 
 

@@ -1,6 +1,6 @@
 """An item as the review queue and its own page show it: its data, label, what people answered, a proposal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,18 +37,29 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An item with all that a person needs to decide.
+class ItemData:
+    """What an item is about. text: of a text item, where it is known here; size: of an image, in pixels."""
 
-    text: of a text item, where it is known here. label: what it marks, for a structured one. choices: labels
-    to choose from by number. proposal: (answer, probability in millionths, what it marks) of a model under
-    the classes of now; a blind one is shown to nobody. stage: of the workflow, in which it waits for people.
-    """
-
-    item: ItemStatus
     place: Place
     text: str | None
     size: tuple[int, int] | None
+
+    def cut(self) -> "ItemData":
+        """As a page shows it: of a long text its beginning."""
+        return self if self.text is None else replace(self, text=self.text[:MOST_TEXT])
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item with all that a person needs to decide.
+
+    label: what it marks, for a structured one. choices: labels to choose from by number. proposal: (answer,
+    probability in millionths, what it marks) of a model under the classes of now; a blind one is shown to
+    nobody. stage: of the workflow, in which it waits for people.
+    """
+
+    item: ItemStatus
+    data: ItemData
     label: ShownAnswer | None
     answers: list[Answered]
     votes: int
@@ -60,20 +71,11 @@ class Shown:
 
 def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item: ItemStatus) -> Shown:
     """An item, read by its indexes."""
-    details = connection.execute(
-        sa.select(t.item_details.c.width, t.item_details.c.height, t.item_details.c.content).where(
-            t.item_details.c.item_id == item.item_id
-        )
-    ).first()
-    size = (details.width, details.height) if details and details.width and details.height else None
-    lies = place_of(settings, item.data_ref, f"/ui/datasets/{dataset.name}/items/{item.item_id}/data")
-    text = details.content if details and details.content is not None else None
-    if text is None and item.modality == "text" and lies.is_file:
-        text = text_of(settings, item.data_ref)
+    data = data_of(connection, settings, dataset, item)
     structured = is_structured(dataset.task_type)
 
     def marks(answer: str | None) -> ShownAnswer | None:
-        return shown_answer(answer, size, text) if structured and answer is not None else None
+        return shown_answer(answer, data.size, data.text) if structured and answer is not None else None
 
     tally, total = _tally(connection, dataset, item)
     answers = [
@@ -94,9 +96,7 @@ def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item:
     ).scalar()
     return Shown(
         item=item,
-        place=lies,
-        text=text[:MOST_TEXT] if text is not None else None,
-        size=size,
+        data=data.cut(),
         label=marks(item.label),
         answers=answers,
         votes=total,
@@ -107,6 +107,21 @@ def shown(connection: sa.Connection, settings: Settings, dataset: Dataset, item:
         structured=structured,
         stage=stage,
     )
+
+
+def data_of(connection: sa.Connection, settings: Settings, dataset: Dataset, item: ItemStatus) -> ItemData:
+    """What an item is about, whole, and nothing that anybody said of it."""
+    details = connection.execute(
+        sa.select(t.item_details.c.width, t.item_details.c.height, t.item_details.c.content).where(
+            t.item_details.c.item_id == item.item_id
+        )
+    ).first()
+    size = (details.width, details.height) if details and details.width and details.height else None
+    lies = place_of(settings, item.data_ref, f"/ui/datasets/{dataset.name}/items/{item.item_id}/data")
+    text = details.content if details and details.content is not None else None
+    if text is None and item.modality == "text" and lies.is_file:
+        text = text_of(settings, item.data_ref)
+    return ItemData(lies, text, size)
 
 
 def _tally(

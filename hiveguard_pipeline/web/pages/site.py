@@ -42,7 +42,6 @@ CSP_WITH_MEDIA = _OWN.format(media=" https: http:; media-src 'self' https: http:
 
 HEADERS = {
     "Content-Security-Policy": CSP,
-    "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",

@@ -23,6 +23,7 @@ from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema import open_database
 from hiveguard_pipeline.web.users import create_user
+from hiveguard_pipeline.workflow import add_people, advance, lease_next, parse_stages, set_workflow
 from tests.dagster_location.crowd import CROWD, FLAGGED, put_votes
 from tests.web.pages.visitor import PASSWORD
 
@@ -45,7 +46,8 @@ ARGUMENTS = [
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 QUEUED = 120
-"""Flagged items: several fetches of the script, with its page loaded once."""
+CLEARED = 1_000
+"""Flagged items that are decided with the page loaded once."""
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +76,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
         create_user(database, name, role, PASSWORD, actor="test")
     for name in ("animals", "keys", "crowd"):
         dataset = create_dataset(database, name, Policy(), classes=("a", "b", "c"))
-        put_votes(database, dataset, CROWD | {f"item-{n:03d}": FLAGGED for n in range(QUEUED)})
+        many = CLEARED if name == "keys" else QUEUED
+        put_votes(database, dataset, CROWD | {f"item-{n:03d}": FLAGGED for n in range(many)})
         apply_votes(database, name, run_id="run-1")
     _boxes(database, folder)
     _spans(database)
+    _two_experts(database)
     return database
 
 
@@ -205,7 +209,7 @@ def test_a_queue_is_cleared_by_keys_alone_with_one_page_load(page: "Page", datab
     assert fifth == fourth
     keys.press("s")
     status(page, "skipped")
-    for _ in range(QUEUED + 1):
+    for _ in range(CLEARED + 1):
         if not page.locator("#review").is_visible():
             break
         now = shown(page)
@@ -225,7 +229,7 @@ def test_a_queue_is_cleared_by_keys_alone_with_one_page_load(page: "Page", datab
                 " WHERE d.name = 'keys' GROUP BY state"
             )
         ).all()
-    assert dict(map(tuple, states)) == {"graduated": 1, "in_revalidation": 2 + QUEUED, "unlabeled": 2}
+    assert dict(map(tuple, states)) == {"graduated": 1, "in_revalidation": 2 + CLEARED, "unlabeled": 2}
     assert newest(database, "keys", third) == ("relabel", "c", "rex", "seen large")
     assert newest(database, "keys", fourth) == ("confirm", "a", "rex", "seen large"), (
         "the skipped one came again"
@@ -246,6 +250,40 @@ def test_of_two_reviewers_the_second_is_told_who_decided_what_and_goes_on(
     assert newest(database, "crowd", item) == ("relabel", "b", "sue", "was faster")
     page.keyboard.press("u")
     status(page, "nothing to undo")
+
+
+def test_two_experts_answer_tasks_by_keys(page: "Page", browser: "Browser", database: Database) -> None:
+    keys = page.keyboard
+    for name, key in (("rex", "1"), ("sue", "1")):
+        sign_in(page, name, "/ui/datasets/double/tasks")
+        page.get_by_role("button", name="Take a task").click()
+        for _ in range(2):
+            page.get_by_text("What is it?").wait_for()
+            assert page.locator(".answers").count() == 0
+            before = page.locator("[name=lease]").input_value()
+            keys.press("r")
+            keys.type("seen d1")  # what is typed into a field is no key
+            keys.press("Escape")
+            keys.press(key)
+            page.wait_for_function("old => document.querySelector('[name=lease]')?.value !== old", arg=before)
+        page.get_by_text("nothing to ask you").wait_for()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/ui/sign-in")
+    with database.read() as connection:
+        found = connection.execute(
+            sa.select(t.stage_answers.c.solver_id, t.stage_answers.c.answer, t.stage_answers.c.reason)
+        ).all()
+    assert sorted(map(tuple, found)) == [("rex", "a", "seen d1")] * 2 + [("sue", "a", "seen d1")] * 2
+    assert newest(database, "double", "one")[:2] == ("accept", "a")
+    sign_in(page, "ada", "/ui/datasets/double/tasks")
+    page.get_by_role("button", name="Take a task").click()
+    page.get_by_text("asked as the crowd").wait_for()
+    page.get_by_label("Another answer").fill("b")
+    keys.press("Enter")
+    page.get_by_text("Your answer is recorded.").wait_for()
+    with database.read() as connection:
+        voted = connection.execute(sa.select(t.votes.c.answer).where(t.votes.c.solver_id == "ada")).scalars()
+        assert list(voted) == ["b"], "Enter in the field sends what was typed, not the first class"
 
 
 def test_without_scripts_a_form_decides(browser: "Browser", address: str, database: Database) -> None:
@@ -292,7 +330,7 @@ def test_a_picture_that_cannot_be_loaded_has_a_placeholder(page: "Page") -> None
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_page_passes_axe_and_fits_its_width(
-    browser: "Browser", address: str, size: dict[str, int], scheme: Any
+    browser: "Browser", address: str, database: Database, size: dict[str, int], scheme: Any
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -303,6 +341,7 @@ def test_every_page_passes_axe_and_fits_its_width(
     found = _violations(Axe(), page)
     sign_in(page, "ada")
     item = t.item_uuid("animals", "moving")
+    lease_next(database, solver="ada", dataset_name="double")
     for path in (
         "/ui/",
         "/ui/datasets/animals",
@@ -312,6 +351,7 @@ def test_every_page_passes_axe_and_fits_its_width(
         f"/ui/datasets/names/items/{t.item_uuid('names', 'one')}",
         "/ui/datasets/animals/review",
         "/ui/datasets/animals/review?after=999999999.x",
+        "/ui/datasets/double/tasks",
         "/ui/datasets/animals/agreement",
         "/ui/datasets/animals/solvers",
         "/ui/audit",
@@ -321,6 +361,7 @@ def test_every_page_passes_axe_and_fits_its_width(
     ):
         page.goto(path)
         page.wait_for_function("() => !document.querySelector('[data-part], [data-reload]')")
+        assert ("/tasks" in path) == (page.get_by_text("What is it?").count() == 1)
         found += _violations(Axe(), page)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], f"{path} is {width} wide"
@@ -335,6 +376,20 @@ def _violations(axe: Any, page: "Page") -> list[str]:
         f"{page.url}: {rule['id']}: {[node['html'][:150] for node in rule['nodes'][:3]]}"
         for rule in answer["violations"]
     ]
+
+
+def _two_experts(database: Database) -> None:
+    """A workflow in which two experts look at what the crowd is not sure of."""
+    dataset = create_dataset(database, "double", Policy(), classes=("a", "b", "c"))
+    put_votes(database, dataset, {"one": FLAGGED, "two": FLAGGED, "new": "", "newer": ""})
+    add_people(database, "double", "experts", ["rex", "sue"], actor="ada")
+    stages = [
+        {"name": "first", "who": "crowd", "on_pass": "done", "on_fail": "review"},
+        {"name": "review", "who": "experts", "answers": "2", "on_pass": "done", "on_fail": "first"},
+    ]
+    set_workflow(database, "double", parse_stages(stages), actor="ada", reason="a test")
+    apply_votes(database, "double", run_id="run-1")
+    advance(database, "double", run_id="run-1")
 
 
 def _boxes(database: Database, folder: Path) -> None:

@@ -47,13 +47,51 @@ function watchMedia(within) {
 }
 watchMedia(document);
 
+// Whether keys act: a box that the reader's browser remembers.
+function keysBox() {
+  const box = document.querySelector("[data-keys]");
+  box.checked = localStorage.getItem("hiveguard-keys") !== "off";
+  box.addEventListener("change", () => localStorage.setItem("hiveguard-keys", box.checked ? "on" : "off"));
+  return box;
+}
+
+// A key that is to act: not one that is typed into a field, which Escape leaves.
+function isTyped(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return true;
+  const inField = event.target.matches("input:not([type=checkbox]), select, textarea");
+  if (inField && event.key === "Escape") event.target.blur();
+  return inField;
+}
+
+// A form whose buttons and fields have keys; it goes once.
+function keyed(form) {
+  document.querySelectorAll("[data-with-script]").forEach((one) => { one.hidden = false; });
+  const keys = keysBox();
+  let gone = false;
+  form.addEventListener("submit", (event) => {
+    if (gone) event.preventDefault();
+    gone = true;
+    form.classList.add("is-busy");
+  });
+  window.addEventListener("pageshow", () => { gone = false; form.classList.remove("is-busy"); });
+  document.addEventListener("keydown", (event) => {
+    if (isTyped(event) || event.repeat || !keys.checked) return;
+    const found = form.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!found) return;
+    event.preventDefault();
+    if (found.matches("button")) found.click(); else found.focus();
+  });
+}
+const keyedForm = document.querySelector("[data-keyed]");
+if (keyedForm) keyed(keyedForm);
+
 // The review queue: items are fetched ahead, each decision is sent with how its item stood when it was shown.
 function review(form) {
   const at = (name) => document.querySelector(`[data-${name}]`);
   const card = at("card"), status = at("status"), choices = at("choices");
   const label = form.elements.label, reason = form.elements.reason, own = form.elements.own_reason;
   const buttons = Object.fromEntries([...form.querySelectorAll("[data-act]")].map((one) => [one.dataset.act, one]));
-  const keys = at("keys"), help = document.getElementById("help");
+  const keys = keysBox(), help = document.getElementById("help");
   const AHEAD = 20, LOW = 8;
 
   let queue = [], current = null, cursor = form.dataset.after, fetching = null, atEnd = false, doneAtWrap = -1;
@@ -62,8 +100,6 @@ function review(form) {
 
   document.querySelectorAll("[data-with-script]").forEach((one) => { one.hidden = false; });
   document.querySelectorAll("[data-without-script]").forEach((one) => { one.remove(); });
-  keys.checked = localStorage.getItem("hiveguard-keys") !== "off";
-  keys.addEventListener("change", () => localStorage.setItem("hiveguard-keys", keys.checked ? "on" : "off"));
 
   function say(text, isFault = false) {
     status.textContent = text;
@@ -255,10 +291,7 @@ function review(form) {
   at("help").addEventListener("click", () => help.showModal());
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inField = event.target.matches("input:not([type=checkbox]), select, textarea");
-    if (inField) { if (event.key === "Escape") event.target.blur(); return; }
-    if (help.open || !keys.checked) return;
+    if (isTyped(event) || help.open || !keys.checked) return;
     const key = event.key;
     const byKey = {
       c: acts.confirm, d: acts.discard, s: skip, u: undo,
