@@ -40,4 +40,5 @@ ROWS: dict[str, RowMaker] = {
     "arrivals": sensor.arrival_rows,
     "post": serve.post_rows,
     "next_items": serve.next_rows,
+    "served_export": serve.served_export_rows,
 }

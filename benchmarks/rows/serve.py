@@ -5,8 +5,8 @@ from functools import partial
 from benchmarks.bench import Bench, Rows
 from benchmarks.places import Store
 from benchmarks.processes import in_turn, measure
-from benchmarks.report import Goal, Row, median
-from benchmarks.stores import pool_store
+from benchmarks.report import Goal, Row, median, times
+from benchmarks.stores import labels_store, pool_store
 from hiveguard_pipeline.web.keys import create_key
 
 LEAST_VOTES_A_SECOND = 2_000
@@ -67,5 +67,35 @@ def next_rows(bench: Bench) -> Rows:
         )
 
 
-def _key(store: Store) -> str:
-    return create_key(store.open(), "benchmark", ["votes"], actor="benchmark")[0]
+def served_export_rows(bench: Bench) -> Rows:
+    """Peak memory of a server that sends all labels, and of one that sends a tenth of them."""
+    counts = [bench.sizes.memory_labels // 10, bench.sizes.memory_labels]
+    for place in bench.places:
+        few, many = (
+            bench.store(place, f"{count:,} labels", partial(labels_store, place, count)) for count in counts
+        )
+        beside, found = in_turn(
+            min(bench.rounds, 3),
+            *(
+                partial(measure, "served_export", _key(store, "export"), environment=store.environment)
+                for store in (few, many)
+            ),
+        )
+        left = [one["left_seconds"] for one in found if one["left_seconds"] is not None]
+        yield Row(
+            "served_export",
+            f"peak memory of a server that sends an export of {counts[1]:,} labels over HTTP, {place.kind}",
+            [one["peak_mb"] for one in found],
+            f"{counts[0]:,} labels",
+            [one["peak_mb"] for one in beside],
+            times(1.15),
+            unit="MB",
+            note=f"{median([one['bytes'] / one['seconds'] for one in found]) / 1e6:.0f} MB a second"
+            + (f"; a client that leaves leaves a transaction for {median(left):.2f} s" if left else ""),
+        )
+        for count in counts:
+            bench.drop(place, f"{count:,} labels")
+
+
+def _key(store: Store, scope: str = "votes") -> str:
+    return create_key(store.open(), "benchmark", [scope], actor="benchmark")[0]
