@@ -20,6 +20,7 @@ from hiveguard_pipeline.rules.policy import ONE
 from hiveguard_pipeline.rules.states import POOL_STATES, STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append
+from hiveguard_pipeline.store.contested import note_all
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
     Dataset,
@@ -115,6 +116,7 @@ def write_back(
         ledger_rows = _run(connection, _APPEND, names)
         _run(connection, _LABEL_ROWS.format(completed=t.full_time(connection, "v.created_at")), names)
         _run(connection, _RECHECK, names)
+        note_all(connection, dataset.dataset_id, recorded.policy)
         position = record_progress(
             connection,
             dataset,

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.contested import note_one
 from hiveguard_pipeline.store.datasets import Dataset, now_text
 from hiveguard_pipeline.store.events import Act, record_event
 from hiveguard_pipeline.store.exclusions import counted
@@ -172,6 +173,8 @@ def _release(connection: sa.Connection, dataset: Dataset, found: ItemStatus, out
     """Put the item on the next run's list if it has waiting votes to look at; returns how many wait."""
     waiting = waiting_votes(connection, dataset, found.item_id, outcome.applied_through)
     connection.execute(t.recheck_items.delete().where(t.recheck_items.c.item_id == found.item_id))
+    if outcome.label is None:
+        note_one(connection, dataset.dataset_id, found.item_id)
     if waiting and outcome.state in (STATES[State.UNLABELED], STATES[State.IN_REVALIDATION]):
         connection.execute(
             t.recheck_items.insert().values(item_id=found.item_id, dataset_id=dataset.dataset_id)

@@ -140,9 +140,9 @@ def _flagged(connection: sa.Connection, dataset: Dataset) -> tuple[str, dict[str
         f" WHERE l.dataset_id = :dataset AND l.state = '{STATES[State.NEEDS_REVIEW]}'"
         " AND i.gold_label IS NULL"
         " UNION ALL"
-        # Grouped by item_id alone, in whose order items and labels lie.
-        f" SELECT s.item_id, 0 FROM item_status s {NO_MAJORITY_VOTES}{counted(connection, dataset)}"
-        f" WHERE s.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
+        " SELECT s.item_id, 0 FROM contested_items c JOIN item_status s ON s.item_id = c.item_id"
+        f" {NO_MAJORITY_VOTES}{counted(connection, dataset)}"
+        f" WHERE c.dataset_id = :dataset AND s.state = '{STATES[State.UNLABELED]}'"
         " GROUP BY s.item_id HAVING count(v.vote_id) >= :least"
     ), {"dataset": dataset.dataset_id, "least": least}
 

@@ -13,6 +13,7 @@ from hiveguard_pipeline.rules.class_names import check_new_class
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.rules.structured.tasks import MODALITY_OF, check_task, is_structured
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.contested import note_all
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.events import Act, record_event
 
@@ -251,6 +252,8 @@ def set_policy_in(
         )
     if policy != before:
         policy_id = _record_policy(connection, dataset, policy, actor, reason)
+        if policy.consensus_threshold < before.consensus_threshold:
+            note_all(connection, dataset.dataset_id, policy)
         record_event(
             connection,
             dataset.dataset_id,

@@ -16,6 +16,7 @@ from hiveguard_pipeline.rules.arithmetic import Integers, share
 from hiveguard_pipeline.rules.states import KINDS, STATES, Kind, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import append, read_columns
+from hiveguard_pipeline.store.contested import note_worked
 from hiveguard_pipeline.store.datasets import (
     Dataset,
     RecordedPolicy,
@@ -110,6 +111,7 @@ def recount_touched(connection: sa.Connection, dataset: Dataset, run_id: str) ->
     done = Applied(policy_id=recorded.policy_id, items_read=count)
     for part in fold_work(connection, dataset, count, recorded):
         write_part(connection, dataset, recorded, part, run_id, done)
+    note_worked(connection, dataset.dataset_id, recorded.policy)
     drop_work(connection)
     if recorded.policy.is_adaptive:
         # As in the night: nothing goes to a person that all its votes settle.

@@ -19,6 +19,7 @@ from hiveguard_pipeline.rules.states import KINDS, STATES, State
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.arrow import from_numbers, from_texts, repeated
 from hiveguard_pipeline.store.bulk import append
+from hiveguard_pipeline.store.contested import note_worked
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import (
     Dataset,
@@ -82,6 +83,7 @@ def apply_votes(
             write_part(connection, dataset, recorded, part, run_id, done)
             if report:
                 report(min(part.first + len(part.folded.applied), count), count)
+        note_worked(connection, dataset.dataset_id, recorded.policy)
         connection.execute(t.recheck_items.delete().where(t.recheck_items.c.dataset_id == dataset.dataset_id))
         done.ledger_position = record_progress(
             connection, dataset, progress.ledger_position, horizon, recorded

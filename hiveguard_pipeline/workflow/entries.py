@@ -184,7 +184,8 @@ def _without_majority(connection: sa.Connection, place: Place) -> list[Move]:
     only = counted(connection, place.dataset)
     found = read_columns(
         connection,
-        f"SELECT i.item_id FROM items i JOIN item_status s ON s.item_id = i.item_id {NO_MAJORITY_VOTES}{only}"
+        "SELECT i.item_id FROM contested_items c JOIN items i ON i.item_id = c.item_id"
+        f" JOIN item_status s ON s.item_id = i.item_id {NO_MAJORITY_VOTES}{only}"
         f" WHERE {_FREE} AND s.state = '{_UNLABELED}' AND {_NOT_YET}"
         " GROUP BY i.item_id HAVING count(v.vote_id) >= :least ORDER BY i.item_id",
         _names(place, stage=target, least=place.recorded.policy.revalidation_min_total_votes),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hiveguard_pipeline.audit import verify, verify_events
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.retraction import Effect, exclude, restore, withdraw
-from hiveguard_pipeline.review import correct, decide, undo
+from hiveguard_pipeline.review import correct, decide, list_flagged, undo
 from hiveguard_pipeline.rules.policy import ONE, Policy
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
@@ -251,6 +251,8 @@ class World:
                 sa.text("SELECT * FROM item_status WHERE dataset_id = :dataset"),
                 {"dataset": self.dataset.dataset_id},
             ).all()
+            flagged = {item.item_id for item in list_flagged(connection, self.dataset)}
+            assert flagged == _looked_for(connection, self.dataset)
         assert counts["received"] == sum(len(item.votes) for item in self.items.values())
         assert counts["received"] == counts["applied"] + counts["unprocessed"] + counts["excluded"]
         for row in rows:
@@ -282,3 +284,18 @@ class World:
 
 def _counts(effect: Effect) -> tuple[object, ...]:
     return tuple(getattr(effect, name) for name in Effect.__slots__ if name != "dry_run")
+
+
+def _looked_for(connection: sa.Connection, dataset: Dataset) -> set[str]:
+    """The items that people must decide, found among all: labels under the floor, and no majority."""
+    least = current_policy(connection, dataset).policy.revalidation_min_total_votes
+    rows = connection.execute(
+        sa.text(
+            "SELECT s.item_id FROM item_status s WHERE s.dataset_id = :dataset AND (s.state = 'needs_review'"
+            " OR s.state = 'unlabeled' AND (SELECT count(*) FROM vote_status v WHERE v.item_id = s.item_id"
+            " AND NOT v.excluded AND v.vote_id <= (SELECT p.folded_through FROM dataset_progress p"
+            " WHERE p.dataset_id = s.dataset_id)) >= :least)"
+        ).columns(item_id=t.Uuid),
+        {"dataset": dataset.dataset_id, "least": least},
+    )
+    return {str(item) for item in rows.scalars()}

@@ -47,6 +47,7 @@ from hiveguard_pipeline.store.tables.versions import (
 from hiveguard_pipeline.store.tables.votes import (
     batches,
     calibrations,
+    contested_items,
     dataset_progress,
     datasets,
     exclusions,
@@ -74,6 +75,7 @@ __all__ = [
     "batches",
     "calibrations",
     "class_map",
+    "contested_items",
     "dataset_progress",
     "datasets",
     "exclusions",

@@ -245,3 +245,12 @@ recheck_items = sa.Table(
     sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
     comment="items whose waiting votes a review released; the next run takes them up",
 )
+
+contested_items = sa.Table(
+    "contested_items",
+    metadata,
+    sa.Column("item_id", Uuid, sa.ForeignKey("items.item_id"), primary_key=True),
+    sa.Column("dataset_id", Uuid, sa.ForeignKey("datasets.dataset_id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+    comment="unlabeled items with votes enough for a label when a run looked at them, and maybe others",
+)
