@@ -1,12 +1,15 @@
 """Draws from the pool: tier 1 (unlabeled) first, then tier 2 (in re-validation) by weight."""
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from hiveguard_pipeline.pool.rows import LEAST_ID, TIER_1, TIER_2, rows_after
 from hiveguard_pipeline.rules.arithmetic import Integers
 from hiveguard_pipeline.rules.selection import draw_fewest_first, draw_weighted, weights
 from hiveguard_pipeline.rules.states import STATES, State
@@ -71,6 +74,34 @@ def sample(connection: sa.Connection, dataset: Dataset, n: int, seed: int | None
                 (again["item_id"][int(row)].as_py(), 2, float(weight[row]), int(again["votes"][row]))
             )
     return _described(connection, chosen)
+
+
+def sample_some(connection: sa.Connection, dataset: Dataset, n: int, most: int) -> list[str]:
+    """Ids of up to n items to serve next, drawn as by `sample` but without the labelling queue.
+
+    They are drawn from the `most` items that follow a random id: ids are hashes, so those are a fair sample,
+    and what they cost does not grow with the dataset.
+    """
+    random = np.random.default_rng()
+    start = str(uuid.UUID(bytes=random.bytes(16)))
+    parts = [rows_after(connection, dataset, start, most)]
+    missing = most - len(parts[0]["item_id"])
+    if missing:
+        first = rows_after(connection, dataset, LEAST_ID, missing)
+        before = pc.less_equal(first["item_id"], start).to_numpy(zero_copy_only=False)
+        parts.append({name: column[: int(before.sum())] for name, column in first.items()})
+    ids = pa.concat_arrays([part["item_id"] for part in parts])
+    tier, confidence, votes = (
+        np.concatenate([part[name] for part in parts]) for name in ("tier", "confidence", "votes")
+    )
+    unlabeled, labelled = (np.flatnonzero(tier == number) for number in (TIER_1, TIER_2))
+    chosen = unlabeled[draw_fewest_first(votes[unlabeled], n, random)]
+    if len(chosen) < n:
+        policy = current_policy(connection, dataset).policy
+        weight = weights(confidence[labelled], votes[labelled], policy)
+        again = labelled[draw_weighted(weight, n - len(chosen), random)]
+        chosen = np.concatenate([chosen, again])
+    return [str(ids[int(place)].as_py()) for place in chosen]
 
 
 def pool_counts(connection: sa.Connection, dataset: Dataset) -> dict[str, int]:

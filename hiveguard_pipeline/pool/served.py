@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from hiveguard_pipeline.pool.rows import GOLD, LEAST_ID, TIER_1, TIER_2, read_rows, rows_after
 from hiveguard_pipeline.pool.weighted import Levels, Weighted
 from hiveguard_pipeline.rules.arithmetic import Integers
 from hiveguard_pipeline.rules.policy import Policy
@@ -25,11 +26,9 @@ from hiveguard_pipeline.rules.selection import RANDOM_SHARE, weights
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, current_policy, progress_of
-from hiveguard_pipeline.store.exclusions import counted, retractions
+from hiveguard_pipeline.store.exclusions import retractions
 
 ITEMS_AT_ONCE = 50_000
-TIER_1, TIER_2, GOLD = 1, 2, 3
-LEAST_ID = "00000000-0000-0000-0000-000000000000"
 
 LATE_VOTES = 5_000
 """A vote may appear after one with a higher id: so many are read again."""
@@ -40,11 +39,6 @@ MOST_TOUCHED = 200_000
 HANDED_SECONDS = 60.0
 """For how long an item of the labelling queue that was served counts as answered."""
 
-_TIERS = (
-    f"CASE WHEN i.gold_label IS NOT NULL THEN {GOLD} WHEN coalesce(l.state, 'unlabeled') = 'unlabeled'"
-    f" THEN {TIER_1} WHEN l.state = 'in_revalidation' THEN {TIER_2} ELSE 0 END"
-)
-_TYPES = {"item_id": str, "tier": int, "confidence": int, "votes": int}
 _NIBBLE = np.zeros(256, dtype=np.uint8)
 _NIBBLE[[*b"0123456789abcdef"]] = np.arange(16)
 _HEX = [place for place in range(36) if place not in (8, 13, 18, 23)]
@@ -173,12 +167,7 @@ def read_pool(database: Database, dataset: Dataset, most: int | None = None) -> 
     after, is_whole = LEAST_ID, False
     while not is_whole and (most is None or len(rows) * ITEMS_AT_ONCE < most):
         with database.look() as connection:
-            part = read_columns(
-                connection,
-                _query(connection, dataset, "i.item_id > :after ORDER BY i.item_id LIMIT :items"),
-                {"dataset": dataset.dataset_id, "after": after, "items": ITEMS_AT_ONCE},
-                _TYPES,
-            )
+            part = rows_after(connection, dataset, after, ITEMS_AT_ONCE)
         found = len(part["item_id"])
         is_whole = found < ITEMS_AT_ONCE
         if found:
@@ -211,34 +200,10 @@ def refresh(database: Database, pool: ServedPool, before: Marks) -> Marks | None
                 chosen, keys = "i.item_id IN (SELECT value FROM json_each(:keys))", json.dumps(part)
             else:
                 chosen, keys = "i.item_id = ANY(CAST(:keys AS uuid[]))", part
-            rows = read_columns(
-                connection,
-                _query(connection, dataset, chosen),
-                {"dataset": dataset.dataset_id, "keys": keys},
-                _TYPES,
-            )
-            pool.update(rows)
+            pool.update(read_rows(connection, dataset, chosen, {"keys": keys}))
     if now.selection_id != before.selection_id:
         _read_queue(database, pool)
     return now
-
-
-def _query(connection: sa.Connection, dataset: Dataset, which: str) -> str:
-    """SQL for items i as the pool holds them. which: a condition on them.
-
-    PostgreSQL is made to take each item's label by key: it cannot tell how many items a range of ids holds,
-    and would go through all labels for each range.
-    """
-    by_key = "LATERAL (SELECT * FROM labels x WHERE x.item_id = i.item_id OFFSET 0) l ON true"
-    label = "labels l ON l.item_id = i.item_id" if connection.dialect.name == "sqlite" else by_key
-    votes = f"(SELECT count(*) FROM votes v WHERE v.item_id = i.item_id{counted(connection, dataset)})"
-    applied = "coalesce(l.vote_count + l.revalidation_vote_count, 0)"
-    return (
-        f"SELECT i.item_id AS item_id, {_TIERS} AS tier, coalesce(l.confidence, 0) AS confidence,"
-        f" CASE WHEN {_TIERS} = {TIER_1} THEN {votes} ELSE {applied} END AS votes"
-        f" FROM (SELECT i.item_id, i.gold_label FROM items i WHERE i.dataset_id = :dataset AND {which}) i"
-        f" LEFT JOIN {label} ORDER BY i.item_id"
-    )
 
 
 def _marks(connection: sa.Connection, dataset: Dataset) -> Marks:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import sqlalchemy as sa
 
-from hiveguard_pipeline.pool import sample
+from hiveguard_pipeline.pool import sample, sample_some
 from hiveguard_pipeline.review import queue_head
 from hiveguard_pipeline.rules.policy import ONE
 from hiveguard_pipeline.rules.stages import CROWD, Stage, Stages
@@ -23,7 +23,7 @@ LEAST_GOLD = 5
 """Gold items that somebody must have answered before their skill is known."""
 
 _NEVER_RANKED = 2_000_000_000
-_DRAWN_AT_LEAST = 50
+_DRAWN, _DRAWN_FROM = 200, 20_000
 _QUEUED_AT_ONCE, _LOOKED_AT_ONCE = 100_000, 500
 _POOL = ", ".join(f"'{state}'" for state in POOL_STATES)
 
@@ -204,7 +204,12 @@ def _in_pool(
         {"dataset": dataset.dataset_id},
     ).scalars()
     found = _free(connection, dataset, stages, [str(item) for item in ranked], named, solver, n)
-    drawn, size = 0, max(4 * n, _DRAWN_AT_LEAST)
+    if len(found) < n:
+        known = {entry.item_id for entry in found}
+        drawn_here = sample_some(connection, dataset, _DRAWN, _DRAWN_FROM)
+        some = [item for item in drawn_here if item not in known]
+        found += _free(connection, dataset, stages, some, named, solver, n - len(found))
+    drawn, size = 0, 8 * _DRAWN
     while len(found) < n:
         items = [item.item_id for item in sample(connection, dataset, size)]
         known = {entry.item_id for entry in found}

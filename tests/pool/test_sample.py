@@ -1,5 +1,6 @@
 """Which items are served next: unlabeled ones first, then the doubtful, and the same for the same seed."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -7,7 +8,7 @@ from random import Random
 import pytest
 import sqlalchemy as sa
 
-from hiveguard_pipeline.pool import Drawn, pool_counts, sample
+from hiveguard_pipeline.pool import Drawn, pool_counts, sample, sample_some
 from hiveguard_pipeline.review import decide
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store.database import Database
@@ -129,3 +130,19 @@ def test_a_draw_changes_nothing(database: Database, dataset: Dataset) -> None:
     before = everything()
     drawn(database, dataset, 5, seed=1)
     assert everything() == before
+
+
+def test_a_draw_from_some_items_is_one_from_the_pool(database: Database, dataset: Dataset) -> None:
+    filled(database, dataset)
+    names = {item.item_id: item.external_id for item in drawn(database, dataset, 100)}
+    with database.read() as connection:
+        for _ in range(10):
+            found = [names[item] for item in sample_some(connection, dataset, 100, 50)]
+            assert set(found[:3]) == {"none", "one", "contested"}, "tier 1 first"
+            assert sorted(found[3:]) == ["doubt", "fresh", "sure"], "more are looked at than there are"
+        seen: Counter[str] = Counter()
+        for _ in range(200):
+            some = sample_some(connection, dataset, 2, 3)
+            assert len(some) == len(set(some)) <= 2
+            seen.update(names[item] for item in some)
+    assert set(seen) == set(names.values()), "wherever ids begin, none is left out"
