@@ -15,6 +15,7 @@ from hiveguard_pipeline.cli.shared import emit, open_store, progress, say
 from hiveguard_pipeline.demo import SCENES, Scene, simulate, write_crowd
 from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.intake import import_items, import_votes
+from hiveguard_pipeline.review import queue_length
 from hiveguard_pipeline.settings import Settings, policy_from_environment
 from hiveguard_pipeline.snapshots.export_folder import latest_export
 from hiveguard_pipeline.store.database import Database
@@ -74,7 +75,9 @@ def demo(items: int, seed: int, folder: Path | None, active: bool, chart: Path |
         latest = latest_export(root, name)
         if latest is not None:
             click.echo(f"export: {root}/{name}/{latest['export_id']}")
-    to_review = sum(row["needs_review"] for row in rows)
+    with database.read() as connection:
+        queues = [queue_length(connection, get_dataset(connection, name)) for name in names.values()]
+    to_review = sum(queue.items for queue in queues)
     me = _this_command()
     click.echo("next: `make dev` opens the Dagster UI on this data")
     click.echo(
