@@ -14,7 +14,7 @@ from hiveguard_pipeline.exports import export_labels, export_votes
 from hiveguard_pipeline.recount.into_database import WrittenBack, write_back
 from hiveguard_pipeline.recount.job import Request, recount_votes, write_result
 from hiveguard_pipeline.recount.output import MANIFEST, Result
-from hiveguard_pipeline.review import correct, decide
+from hiveguard_pipeline.review import correct, decide, list_flagged
 from hiveguard_pipeline.rules.policy import Policy
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.backlog import Position, look
@@ -23,6 +23,7 @@ from hiveguard_pipeline.store.datasets import Dataset, create_dataset, progress_
 from hiveguard_pipeline.store.ledger import apply_votes
 from hiveguard_pipeline.store.schema import open_database
 from tests.recount.crowd import fill, more
+from tests.retraction.world import looked_for
 from tests.store.voting import add_items, cast, labels_of, ledger_of, letters, standing, states, vote_ids
 
 WHO = {"reviewer": "ann", "reason": "looked at it"}
@@ -40,8 +41,11 @@ def written(database: Database, name: str, output: Path) -> WrittenBack:
 
 
 def sound(database: Database, dataset: Dataset) -> bool:
-    """verify holds, and a run over the whole pool finds nothing to do."""
+    """verify holds, the queue is what people must decide, and a run over the whole pool finds nothing to do."""
     before = standing(database, dataset)
+    with database.read() as connection:
+        flagged = {item.item_id for item in list_flagged(connection, dataset)}
+        assert flagged == looked_for(connection, dataset)
     assert verify(database, dataset.name).findings == []
     done = apply_votes(database, dataset.name, run_id="after", everything=True)
     return (done.votes_applied, standing(database, dataset)) == (0, before)

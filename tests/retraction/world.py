@@ -252,7 +252,7 @@ class World:
                 {"dataset": self.dataset.dataset_id},
             ).all()
             flagged = {item.item_id for item in list_flagged(connection, self.dataset)}
-            assert flagged == _looked_for(connection, self.dataset)
+            assert flagged == looked_for(connection, self.dataset)
         assert counts["received"] == sum(len(item.votes) for item in self.items.values())
         assert counts["received"] == counts["applied"] + counts["unprocessed"] + counts["excluded"]
         for row in rows:
@@ -286,7 +286,7 @@ def _counts(effect: Effect) -> tuple[object, ...]:
     return tuple(getattr(effect, name) for name in Effect.__slots__ if name != "dry_run")
 
 
-def _looked_for(connection: sa.Connection, dataset: Dataset) -> set[str]:
+def looked_for(connection: sa.Connection, dataset: Dataset) -> set[str]:
     """The items that people must decide, found among all: labels under the floor, and no majority."""
     least = current_policy(connection, dataset).policy.revalidation_min_total_votes
     rows = connection.execute(
