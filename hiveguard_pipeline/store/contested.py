@@ -23,8 +23,9 @@ def note_worked(connection: sa.Connection, dataset_id: str, policy: Policy) -> N
     )
     _run(
         connection,
+        # Not a join of work and labels: SQLite, which has no figures of work, would go through all labels.
         "DELETE FROM contested_items WHERE dataset_id = :dataset AND item_id IN (SELECT w.item_id FROM work w"
-        " JOIN labels l ON l.item_id = w.item_id WHERE l.label IS NOT NULL)",
+        " WHERE EXISTS (SELECT 1 FROM labels l WHERE l.item_id = w.item_id AND l.label IS NOT NULL))",
         names,
     )
 

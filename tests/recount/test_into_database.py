@@ -41,7 +41,7 @@ def written(database: Database, name: str, output: Path) -> WrittenBack:
 
 
 def sound(database: Database, dataset: Dataset) -> bool:
-    """verify holds, the queue is what people must decide, and a run over the whole pool finds nothing to do."""
+    """verify holds, the queue is what people must decide, and a run over all finds nothing to do."""
     before = standing(database, dataset)
     with database.read() as connection:
         flagged = {item.item_id for item in list_flagged(connection, dataset)}
