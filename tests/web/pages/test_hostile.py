@@ -1,5 +1,7 @@
 """What votes, items, reasons and requests hold is hostile: it is shown as text, and asks nothing."""
 
+from urllib.parse import quote
+
 import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.policy import Policy
@@ -7,6 +9,7 @@ from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, create_dataset
 from hiveguard_pipeline.store.ledger import apply_votes
+from hiveguard_pipeline.workflow import add_people
 from tests.web.pages.visitor import Page, Visitor
 
 HTML = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}{% raw %}<!--"
@@ -75,6 +78,12 @@ def test_hostile_content_is_text_on_every_page(visitor: Visitor, database: Datab
         label=HOSTILE, reason=HOSTILE,
     )  # fmt: skip
     looked_through(Page(task["html"]), "the script's card")
+    add_people(database, "bad", "experts", ["ada", HOSTILE], actor=HOSTILE)
+    ada.post(f"{here}/tasks", act="take")
+    lease = ada.page(f"{here}/tasks").value("lease")
+    looked_through(
+        Page(ada.post(f"{here}/tasks", 409, lease=lease, given=SQL[:5], reason=HOSTILE).text), "told"
+    )
     shown = False
     for path in (
         "/ui/",
@@ -83,6 +92,8 @@ def test_hostile_content_is_text_on_every_page(visitor: Visitor, database: Datab
         f"{here}/items/{item}",
         f"{here}/review",
         f"{here}/review?item={item}&done={task['item_id']}",
+        f"{here}/tasks",
+        f"{here}/tasks?said={quote(HOSTILE[:20])}&taken=1",
         f"{here}/agreement?count=true",
         f"{here}/solvers?count=true",
         *(
@@ -111,6 +122,7 @@ def test_hostile_requests_are_text_and_ask_nothing(visitor: Visitor, database: D
             ("/ui/datasets/bad/items", asked),
             ("/ui/datasets/bad/items", {"after": value[:36]}),
             ("/ui/datasets/bad/review", {"after": value[:60], "item": value[:36], "done": value[:36]}),
+            ("/ui/datasets/bad/tasks", {"said": value[:20], "taken": value}),
             ("/ui/datasets/bad/solvers", {"by": value[:40], "page": "1"}),
             ("/ui/audit", {"actor": value[:200], "action": value[:200]}),
             ("/ui/sign-in", {"next": value}),
@@ -130,6 +142,9 @@ def test_hostile_requests_are_text_and_ask_nothing(visitor: Visitor, database: D
                 "/ui/datasets/bad/review",
                 {"item_id": value[:36], "decision": "discard", "expected": value[:99] or "x"},
             ),
+            ("/ui/datasets/bad/tasks", {"act": value, "lease": "1"}),
+            ("/ui/datasets/bad/tasks", {"lease": value}),
+            ("/ui/datasets/bad/tasks", {"lease": "1", "choice": value, "given": value, "reason": value}),
         ):
             answer = ada.client.post(path, data=fields | {"csrf": _token(ada)})
             assert answer.status_code in (400, 404, 409, 422), (path, value, answer.status_code)
