@@ -4,6 +4,7 @@ A file is data from a stranger until it is shown to be harmless: `checkpoints` s
 what is refused before a library sees them.
 """
 
-from hiveguard_pipeline.learning.models.checkpoints import Checkpoint, Loaded, load
+from hiveguard_pipeline.learning.models.checkpoints import Checkpoint, load
+from hiveguard_pipeline.learning.models.loaded import Loaded
 
 __all__ = ["Checkpoint", "Loaded", "load"]

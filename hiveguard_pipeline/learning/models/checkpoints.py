@@ -10,20 +10,20 @@ The bytes that are checked are the bytes that are loaded: a file is read once, a
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hiveguard_pipeline.errors import BadInputError
+from hiveguard_pipeline.learning.models.loaded import Loaded, one_line
 
 KIND_OF = {".skops": "skops", ".onnx": "onnx", ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle"}
 """Ending of a file -> kind. Whatever else the file is, its kind's reader refuses it."""
 
 MOST_BYTES = 4 << 30
-_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,50 +47,6 @@ class Checkpoint:
             **({"trusted": list(self.trusted)} if self.trusted else {}),
             **({"logits": True} if self.logits else {}),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model that is ready: its classes, and probabilities for rows as its features describe them.
-
-    predict_proba(rows) -> float array of shape (n, classes). The attribute `classes_` is what
-    scikit-learn's own models have.
-    """
-
-    classes: tuple[str, ...]
-    predict: Callable[[Any], Any]
-    estimator: Any = field(default=None, repr=False)
-
-    @property
-    def classes_(self) -> Any:
-        """The classes as an array of texts."""
-        return np.array(self.classes)
-
-    def predict_proba(self, rows: Any) -> Any:
-        """Probabilities, shape (n, classes); raises BadInputError where the model gives something else."""
-        try:
-            found = np.asarray(self.predict(rows), dtype=np.float64)
-        except BadInputError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a user's model may raise anything
-            raise BadInputError(
-                f"the model cannot score its features: {type(error).__name__}: {_one_line(error)}"
-            ) from None
-        shape = (_length(rows), len(self.classes))
-        if found.shape != shape:
-            raise BadInputError(
-                f"the model gives an array of shape {found.shape}, not {shape} (rows, classes)"
-            )
-        if len(found) and (
-            not np.isfinite(found).all()
-            or found.min() < -_TOLERANCE
-            or np.abs(found.sum(axis=1) - 1).max() > _TOLERANCE
-        ):
-            raise BadInputError(
-                "the model's outputs are no probabilities (each row from 0 to 1, with the sum 1); for scores"
-                " of an ONNX model there is --logits"
-            )
-        return np.clip(found, 0, 1)
 
 
 def kind_of(path: Path) -> str:
@@ -163,12 +119,4 @@ def _unpickled(data: bytes, name: str, trusted: str | None) -> Any:
         # joblib reads plain pickles too.
         return needed("joblib").load(io.BytesIO(data))
     except Exception as error:  # noqa: BLE001 - a pickle may raise anything
-        raise BadInputError(f"{name} cannot be loaded: {type(error).__name__}: {_one_line(error)}") from None
-
-
-def _length(rows: Any) -> int:
-    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+        raise BadInputError(f"{name} cannot be loaded: {type(error).__name__}: {one_line(error)}") from None

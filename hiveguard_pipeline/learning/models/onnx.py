@@ -11,7 +11,7 @@ import numpy as np
 
 from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.learning.extras import needed
-from hiveguard_pipeline.learning.models.checkpoints import Loaded
+from hiveguard_pipeline.learning.models.loaded import Loaded
 from hiveguard_pipeline.learning.models.onnx_contents import refuse_external_data
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}

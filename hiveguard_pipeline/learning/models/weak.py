@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hiveguard_pipeline.learning.extras import needed
-from hiveguard_pipeline.learning.models.checkpoints import Loaded
+from hiveguard_pipeline.learning.models.loaded import Loaded
 
 PENALTY = 1.0
 """scikit-learn's C for dense features; n-grams of unit length take more."""
