@@ -76,8 +76,12 @@ def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, 
     only = counted(connection, dataset)
     if since is None:
         chosen = "items i"
-        votes = f"SELECT 1 FROM votes v WHERE v.item_id = i.item_id AND v.vote_id <= :horizon{only}"
-        looked_at = f"EXISTS ({votes} AND v.vote_id > coalesce(l.applied_through, 0))"
+        # vote_id + 0: not by the index of vote_id. Where nobody has analysed the tables yet PostgreSQL would
+        # go through all votes for each item.
+        looked_at = (
+            "EXISTS (SELECT 1 FROM votes v WHERE v.item_id = i.item_id AND v.vote_id + 0 <= :horizon"
+            f" AND v.vote_id + 0 > coalesce(l.applied_through, 0){only})"
+        )
     else:
         chosen = (
             f"(SELECT v.item_id FROM votes v WHERE v.vote_id > :since AND v.vote_id <= :horizon{only}"
