@@ -6,7 +6,7 @@ Closing one drops the other's locks, and data is lost.
 import re
 from pathlib import Path
 
-from tests.dagster_location.fresh import run_python
+from tests.dagster_location.fresh import mapped_files, run_python
 
 WORK = """
 import sys
@@ -38,11 +38,7 @@ def test_a_process_has_one_sqlite_library(tmp_path: Path) -> None:
     done = run_python(WORK, cwd=tmp_path, environment={"HIVEGUARD_HOME": str(tmp_path / "home")})
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 21
-    mapped = {
-        line.split(maxsplit=5)[5]
-        for line in done.stdout.splitlines()
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ .* /", line)
-    }
+    mapped = mapped_files(done.stdout)
     assert any("_sqlite3" in path for path in mapped), "Python's own module is the one in use"
     assert len({path for path in mapped if re.search(r"libsqlite3[^/]*\.so", path)}) <= 1
     assert [path for path in mapped if re.search(r"adbc|duckdb|apsw|sqlean|sqlcipher|gdal", path, re.I)] == []

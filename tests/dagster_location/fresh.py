@@ -1,6 +1,7 @@
 """A fresh interpreter: what an import brings in can be seen in no other way."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,9 @@ def imported_by(
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded:")]
     return set(line.split()[1:])
+
+
+def mapped_files(maps: str) -> set[str]:
+    """The files in a process's `/proc/self/maps`; not its addresses, for hexadecimal spells words."""
+    lines = maps.splitlines()
+    return {line.split(maxsplit=5)[5] for line in lines if re.match(r"[0-9a-f]+-[0-9a-f]+ .* /", line)}
