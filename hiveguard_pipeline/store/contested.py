@@ -51,10 +51,11 @@ def note_one(connection: sa.Connection, dataset_id: str, item_id: str) -> None:
     )
 
 
-_NOTE = (
+_NOTE = (  # CASE: the votes of items that have a label are not counted
     "INSERT INTO contested_items (item_id, dataset_id) SELECT c.item_id, :dataset FROM ({chosen}) c"
-    " LEFT JOIN labels l ON l.item_id = c.item_id WHERE l.label IS NULL AND (SELECT count(v.vote_id)"
-    " FROM votes v WHERE v.item_id = c.item_id {through}) >= :least ON CONFLICT (item_id) DO NOTHING"
+    " LEFT JOIN labels l ON l.item_id = c.item_id WHERE CASE WHEN l.label IS NULL THEN"
+    " (SELECT count(v.vote_id) FROM votes v WHERE v.item_id = c.item_id {through}) >= :least ELSE false END"
+    " ON CONFLICT (item_id) DO NOTHING"
 )
 
 
