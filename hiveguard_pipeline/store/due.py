@@ -20,7 +20,7 @@ from hiveguard_pipeline.store.class_map import NO_CLASS_MAP
 from hiveguard_pipeline.store.overview import Overview
 from hiveguard_pipeline.store.schema_versions import class_maps_of
 from hiveguard_pipeline.store.structured import ITEMS_AT_ONCE
-from hiveguard_pipeline.store.work import fold_part, would_write
+from hiveguard_pipeline.store.work import fold_part, item_of, would_write
 
 _RELEASED = (1 << 63) - 1
 """Stands for the newest vote of an item whose waiting votes a review released."""
@@ -108,8 +108,8 @@ def _candidates(connection: sa.Connection, asked: list[Overview], start: int, en
         " FROM (SELECT item_id, max(newest) AS newest FROM"
         " (SELECT item_id, vote_id AS newest FROM votes WHERE vote_id > :start AND vote_id <= :end"
         f" UNION ALL SELECT item_id, {_RELEASED} FROM recheck_items) got GROUP BY item_id) c"
-        " CROSS JOIN items i CROSS JOIN asked a LEFT JOIN labels l ON l.item_id = i.item_id"
-        " WHERE i.item_id = c.item_id AND a.dataset_id = i.dataset_id AND c.newest > a.since"
+        f" {item_of(connection, 'c')} CROSS JOIN asked a LEFT JOIN labels l ON l.item_id = i.item_id"
+        " WHERE a.dataset_id = i.dataset_id AND c.newest > a.since"
         f" AND i.gold_label IS NULL AND {state} IN ('{_UNLABELED}', '{_IN_REVALIDATION}')"
         f" AND {waiting} >= CASE {state} WHEN '{_UNLABELED}' THEN a.first_pass ELSE a.batch END"
         " ORDER BY i.dataset_id, i.item_id",

@@ -31,7 +31,7 @@ from hiveguard_pipeline.store.settlement import settle_chosen
 from hiveguard_pipeline.store.stages import hold_waiting
 from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing, opened_through
 from hiveguard_pipeline.store.structured import agreeing
-from hiveguard_pipeline.store.work import drop_work, fill_work, fold_work
+from hiveguard_pipeline.store.work import drop_work, fill_work, fold_work, item_of
 
 _ANEW = "(SELECT item_id FROM touched WHERE anew = 1)"
 _STANDING = (
@@ -85,7 +85,7 @@ def gather_touched(
             " CASE WHEN i.gold_label IS NULL THEN 0 ELSE 1 END AS gold,"
             f" CASE WHEN i.gold_label IS NOT NULL THEN {_APPLIED_EVER}"
             " WHEN l.applied_through > :horizon THEN l.applied_through ELSE :horizon END AS through,"
-            f" c.vote_id FROM ({chosen}) c JOIN items i ON i.item_id = c.item_id"
+            f" c.vote_id FROM ({chosen}) c {item_of(connection, 'c')}"
             " LEFT JOIN labels l ON l.item_id = i.item_id WHERE i.dataset_id = :dataset) found"
             " WHERE anew = 1 OR (gold = 0 AND vote_id <= through)"
         ),

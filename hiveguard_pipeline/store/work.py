@@ -85,8 +85,8 @@ def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, 
     else:
         chosen = (
             f"(SELECT v.item_id FROM votes v WHERE v.vote_id > :since AND v.vote_id <= :horizon{only}"
-            " UNION SELECT item_id FROM recheck_items WHERE dataset_id = :dataset) chosen"
-            " JOIN items i ON i.item_id = chosen.item_id"
+            " UNION SELECT item_id FROM recheck_items WHERE dataset_id = :dataset) c"
+            f" {item_of(connection, 'c')}"
         )
         looked_at = "true"
     return fill_work(
@@ -96,6 +96,18 @@ def gather_work(connection: sa.Connection, dataset: Dataset, since: int | None, 
         f" WHERE i.dataset_id = :dataset AND i.gold_label IS NULL AND {looked_at}",
         {"dataset": dataset.dataset_id, "horizon": horizon} | ({} if since is None else {"since": since}),
     )
+
+
+def item_of(connection: sa.Connection, row: str) -> str:
+    """SQL that joins, to each row of `row`, its item i: looked up by key, whatever the database expects.
+
+    Of a dataset that is new since it was analysed PostgreSQL expects an item or two, and would go through all
+    of them for each row; OFFSET 0 keeps a condition on the dataset out of the look-up. SQLite keeps the order
+    of a CROSS JOIN.
+    """
+    if connection.dialect.name == "sqlite":
+        return f"CROSS JOIN items i ON i.item_id = {row}.item_id"
+    return f"CROSS JOIN LATERAL (SELECT * FROM items WHERE items.item_id = {row}.item_id OFFSET 0) i"
 
 
 def fill_work(
