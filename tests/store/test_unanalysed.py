@@ -63,7 +63,7 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explained]:
         _connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
     ) -> None:
         begin, middle, select = statement.partition(" SELECT ")
-        if middle and begin in ("INSERT INTO work", "INSERT INTO touched"):
+        if middle and begin in ("CREATE TEMPORARY TABLE work AS", "INSERT INTO touched"):
 
             def run(text: str) -> Any:
                 cursor.execute(text, parameters)
