@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from hiveguard_pipeline.errors import HiveGuardError
 from hiveguard_pipeline.pool.next_items import Next, next_items
 from hiveguard_pipeline.pool.served import ITEMS_AT_ONCE, Marks, ServedPool, read_pool, refresh
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.web.problems import report_unasked
 
 log = logging.getLogger("hiveguard.web")
 
@@ -100,10 +100,9 @@ class Challenges:
                     continue
                 try:
                     self._bring_up(held)
-                except HiveGuardError as error:
-                    log.warning("the pool of %s could not be read: %s", held.pool.dataset.name, error)
-                except Exception:
-                    log.exception("the pool of %s could not be kept up", held.pool.dataset.name)
+                except Exception as error:  # noqa: BLE001 - the thread goes on, and the log says it
+                    what = f"the pool of {held.pool.dataset.name} could not be read"
+                    report_unasked(error, what, self._database.without_secrets)
 
     def _bring_up(self, held: _Held) -> None:
         """Bring a pool up to now, or read it anew. The thread's reading and a request's may both do so."""

@@ -115,9 +115,17 @@ def problem_of(error: Exception) -> ProblemError:
 
 def report(error: Exception, what: str, without_secrets: Callable[[str], str]) -> None:
     """Write an error to the server's log if its cause lies here."""
-    if isinstance(error, StoreUnavailableError):
+    if isinstance(error, StoreUnavailableError) or not isinstance(
+        error, ProblemError | HiveGuardError | HTTPException
+    ):
+        report_unasked(error, what, without_secrets)
+
+
+def report_unasked(error: Exception, what: str, without_secrets: Callable[[str], str]) -> None:
+    """Write an error to the server's log that no answer tells, as of work in the background."""
+    if isinstance(error, HiveGuardError):
         log.warning("%s: %s", what, error)
-    elif not isinstance(error, ProblemError | HiveGuardError | HTTPException):
+    else:
         log.error("%s: %s", what, without_secrets("".join(traceback.format_exception(error))))
 
 

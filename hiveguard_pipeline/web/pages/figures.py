@@ -1,6 +1,5 @@
 """Figures that take time to count: kept for some minutes, with the time they were counted."""
 
-import logging
 import threading
 import time
 from collections import OrderedDict
@@ -10,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hiveguard_pipeline.store.datasets import now_text
-
-logger = logging.getLogger(__name__)
+from hiveguard_pipeline.web.problems import report_unasked
 
 KEPT_SECONDS = 600.0
 LEAST_SECONDS = 5.0
@@ -36,7 +34,8 @@ class Figure:
 class FigureCache:
     """Counted once for all who ask at a time, one after the other: each may hold all votes in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, without_secrets: Callable[[str], str]) -> None:
+        self._without_secrets = without_secrets
         self._kept: OrderedDict[Hashable, Figure] = OrderedDict()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -82,9 +81,8 @@ class FigureCache:
     def _recount(self, key: Hashable, count: Callable[[], Any], seconds: float) -> None:
         try:
             self.get(key, count, seconds)
-        except Exception:
-            # Whoever asks once it is too old is told.
-            logger.warning("figure %s could not be counted", key, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - whoever asks once the one before is too old is told
+            report_unasked(error, f"figure {key} could not be counted", self._without_secrets)
         finally:
             with self._lock:
                 self._coming.discard(key)

@@ -90,7 +90,7 @@ class Site:
         self.database = database
         self.settings = settings
         self.throttle = Throttle()
-        self.figures = FigureCache()
+        self.figures = FigureCache(database.without_secrets)
         self.static = StaticFiles()
         self._notes = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hiveguard-sessions")
         self._templates = Environment(

@@ -24,7 +24,7 @@ HERE = "/ui/datasets/animals"
 
 
 def test_a_figure_is_counted_once_for_all_who_ask_at_once() -> None:
-    cache, counted = FigureCache(), []
+    cache, counted = FigureCache(str), []
 
     def count() -> int:
         counted.append(threading.get_ident())
@@ -44,7 +44,7 @@ def test_a_figure_is_counted_once_for_all_who_ask_at_once() -> None:
 
 
 def test_a_figure_that_fails_is_no_figure_and_is_tried_again() -> None:
-    cache = FigureCache()
+    cache = FigureCache(str)
     with pytest.raises(ZeroDivisionError):
         cache.get("key", lambda: 1 // 0)
     assert cache.peek("key") is None
@@ -56,7 +56,7 @@ def test_of_a_slow_figure_the_one_before_is_told_while_it_is_counted_anew(
 ) -> None:
     monkeypatch.setattr(figures, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(figures, "SLOW_SECONDS", 0.05)
-    cache, go, counted = FigureCache(), threading.Event(), threading.Event()
+    cache, go, counted = FigureCache(str), threading.Event(), threading.Event()
     values = iter((1, 2, 3))
 
     def slow() -> int:
@@ -79,6 +79,25 @@ def test_of_a_slow_figure_the_one_before_is_told_while_it_is_counted_anew(
     quick = iter((1, 2))
     assert cache.get_soon("quick", lambda: next(quick), 0.0).value == 1
     assert cache.get_soon("quick", lambda: next(quick), 0.0).value == 2, "a quick one is counted at once"
+
+
+def test_what_cannot_be_counted_anew_is_in_the_log_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(figures, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(figures, "SLOW_SECONDS", 0.0)
+    cache = FigureCache(Database("postgresql://hive:s3cret@nowhere/votes").without_secrets)
+    assert cache.get("key", lambda: 1).value == 1
+
+    def failing() -> int:
+        raise ValueError("no way in with s3cret")
+
+    assert cache.get_soon("key", failing, 0.0).value == 1
+    cache._beside.shutdown()
+    (record,) = caplog.records
+    assert "figure key could not be counted" in record.getMessage()
+    assert "ValueError: no way in with ***" in record.getMessage()
+    assert "s3cret" not in caplog.text
 
 
 def test_a_datasets_page_comes_before_its_figures_and_has_them_once_they_are_counted(
