@@ -18,6 +18,7 @@ from hiveguard_pipeline.cli.shared import (
     say,
 )
 from hiveguard_pipeline.store.datasets import get_dataset, list_datasets
+from hiveguard_pipeline.workflow import verify_stages
 
 _VOTES = ["vote_id", "created_at", "solver_id", "answer", "duration_ms", "processed", "batch_id", "excluded"]
 _BATCHES = [
@@ -116,7 +117,10 @@ def _votes_columns(classes_changed: bool) -> list[str]:
 @dataset_option
 @fmt_option
 def verify(dataset_name: str | None, fmt: str) -> None:
-    """Replay the ledger and the votes; end with 1 and the differences if a label cannot be re-derived."""
+    """Replay the ledger and the votes; end with 1 and the differences if a label cannot be re-derived.
+
+    With a workflow, what people's stages came to is derived from their answers too.
+    """
     database = open_store()
     with database.read() as connection:
         chosen = [get_dataset(connection, dataset_name)] if dataset_name else list_datasets(connection)
@@ -124,10 +128,11 @@ def verify(dataset_name: str | None, fmt: str) -> None:
     for dataset in chosen:
         with progress(f"verifying {dataset.name}", "items") as report:
             done = verify_dataset(database, dataset.name, report)
-        differences.extend(done.findings)
+        found = done.findings + verify_stages(database, dataset.name)
+        differences.extend(found)
         say(
             f"{dataset.name}: {done.items:,} labels, {done.batches:,} ledger rows, {done.votes:,} votes,"
-            f" {len(done.findings):,} differences"
+            f" {len(found):,} differences"
         )
     emit([asdict(finding) for finding in differences], _FINDINGS, fmt)
     if differences:

@@ -9,6 +9,7 @@ from hiveguard_pipeline.workflow.parse import StageError, parse_stages
 from hiveguard_pipeline.workflow.people import Person, add_people, groups_of, list_people, remove_people
 from hiveguard_pipeline.workflow.recorded import RecordedWorkflow, current_workflow, workflow_history
 from hiveguard_pipeline.workflow.shorthand import stages_of_quality
+from hiveguard_pipeline.workflow.verified import verify_stages
 
 __all__ = [
     "LIFE_CYCLE",
@@ -34,6 +35,7 @@ __all__ = [
     "remove_people",
     "set_workflow",
     "stages_of_quality",
+    "verify_stages",
     "with_numbers",
     "workflow_history",
 ]

@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from hiveguard_pipeline.rules.arithmetic import Integers
 from hiveguard_pipeline.rules.policy import ONE
-from hiveguard_pipeline.rules.stage_answers import fleiss_kappa, majorities, pairs
+from hiveguard_pipeline.rules.stage_answers import fleiss_kappa
 from hiveguard_pipeline.rules.stages import DISCARD, KAPPA, MODEL, Stage
 from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.datasets import now_text
 from hiveguard_pipeline.store.schema_versions import class_map_of
-from hiveguard_pipeline.store.structured import agreeing
+from hiveguard_pipeline.workflow.agreed import majority_of
 from hiveguard_pipeline.workflow.moves import Move, Place, carried
 
 _ANSWERS = (
@@ -51,7 +48,7 @@ def _agreed(connection: sa.Connection, place: Place, stage: Stage, found: Column
     item = items.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     offsets = np.searchsorted(item, np.arange(len(items.dictionary) + 1)).astype(np.int64)
     answers = class_map_of(connection, place.dataset).of(found["answer"])
-    most = majorities(offsets, _support(place, answers, offsets))
+    most = majority_of(place.dataset, answers, offsets)
     passed = most.reaches(None if stage.measure == KAPPA else stage.least)
     if stage.measure == KAPPA:
         kappa = _kappa_of(connection, place, stage)
@@ -68,16 +65,6 @@ def _agreed(connection: sa.Connection, place: Place, stage: Stage, found: Column
         else:
             moves.append(Move(item_id, stage.name, "pass", stage.on_pass, label, because))
     return moves
-
-
-def _support(place: Place, answers: pa.Array, offsets: Integers) -> Integers:
-    """How many answers to its item agree with each answer; two that say discard agree."""
-    first, second = pairs(offsets)
-    one, other = answers.take(pa.array(first)), answers.take(pa.array(second))
-    agree = agreeing(place.dataset, other, one)
-    discards = pc.and_(one.is_null(), other.is_null()).to_numpy(zero_copy_only=False)
-    same = agree | discards | (first == second)
-    return np.bincount(first[same], minlength=len(answers)).astype(np.int64)
 
 
 def _kappa_of(connection: sa.Connection, place: Place, stage: Stage) -> float | None:

@@ -17,6 +17,7 @@ from hiveguard_pipeline.workflow import (
     parse_stages,
     release,
     set_workflow,
+    verify_stages,
 )
 from tests.retraction.plain import Given
 from tests.retraction.world import ANSWERS, World
@@ -254,6 +255,7 @@ class FlowWorld(World):
 
     def check(self) -> None:
         super().check()
+        assert verify_stages(self.database, self.dataset.name) == []
         with self.database.read() as connection:
             stages = connection.execute(
                 sa.select(t.items.c.external_id, t.item_stages.c.stage)
