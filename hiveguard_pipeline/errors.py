@@ -27,3 +27,7 @@ class SettingError(BadInputError):
 
 class StoreUnavailableError(HiveGuardError):
     """The database could not be reached or stayed busy; nothing was changed."""
+
+
+class DeadlockError(StoreUnavailableError):
+    """PostgreSQL ended a transaction that waited for another which waited for it; nothing was changed."""

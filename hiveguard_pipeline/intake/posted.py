@@ -8,10 +8,8 @@ decides which came first.
 """
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from hiveguard_pipeline.errors import StoreUnavailableError
+from hiveguard_pipeline.errors import DeadlockError, StoreUnavailableError
 from hiveguard_pipeline.intake.fitting import misfits
 from hiveguard_pipeline.intake.gathered import COLUMNS, checked
 from hiveguard_pipeline.intake.judged import DUPLICATE, UNKNOWN_ITEM
@@ -61,13 +59,23 @@ def post_votes(
     for attempt in range(_TRIES):
         try:
             with database.write(check_references=False) as connection:
+                if attempt:
+                    _wait_in_line(connection, dataset)
                 return _taken(connection, dataset, rows)
-        except StoreUnavailableError as error:
-            if "deadlock" not in str(error):
-                raise
-        # Two posts with the same votes in another order; the database ended this one.
-        time.sleep(Random().random() * 0.05 * (attempt + 1))  # noqa: S311
+        except DeadlockError:
+            continue
     raise StoreUnavailableError("others post the same votes at the same time, over and over; try again")
+
+
+def _wait_in_line(connection: sa.Connection, dataset: Dataset) -> None:
+    """After two posts had the same votes in another order, and the database ended this one.
+
+    Those that it ended follow one another, so that they cannot end each other again.
+    """
+    connection.execute(
+        sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+        {"name": f"hiveguard posts {dataset.dataset_id}"},
+    )
 
 
 def _taken(

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, QueuePool
 
-from hiveguard_pipeline.errors import BadInputError, StoreUnavailableError
+from hiveguard_pipeline.errors import BadInputError, DeadlockError, StoreUnavailableError
 
 BUSY_SECONDS = 300
 """How long a writer of SQLite waits for another one."""
@@ -36,6 +36,9 @@ _CONNECT = {
     "application_name": "hiveguard",
     "options": "-c timezone=UTC",
 }
+
+_DEADLOCK = "40P01"
+"""PostgreSQL's code of a deadlock."""
 
 _READ_CACHE_KIB = 32 << 10
 _WRITE_CACHE_KIB = 256 << 10
@@ -114,19 +117,26 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        driver: Any = self.engine.dialect.dbapi  # bulk paths call it themselves: its errors come bare too
         try:
             yield
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise StoreUnavailableError(self._explained(error.orig)) from None
-        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        except (sa.exc.DBAPIError, driver.Error) as error:
             original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            if type(original) in (sqlite3.DatabaseError, sqlite3.OperationalError):
+            if getattr(original, "pgcode", None) == _DEADLOCK:
+                raise DeadlockError(
+                    f"others wrote the same rows of {self.address} at the same time;"
+                    " nothing was changed, try again"
+                ) from None
+            if (
+                isinstance(original, driver.OperationalError | driver.InterfaceError)
+                or type(original) is sqlite3.DatabaseError  # what is no database, or is damaged
+            ):
                 raise StoreUnavailableError(self._explained(original)) from None
             raise
 
     def _explained(self, error: BaseException | None) -> str:
         said = " ".join(self.without_secrets(str(error)).split())
-        if "locked" in said or "busy" in said:
+        if self.is_sqlite and ("locked" in said or "busy" in said):
             return (
                 f"{self.address} has been written by another process for over {self._busy_seconds} seconds;"
                 " nothing was changed, try again when it is done"
