@@ -92,14 +92,22 @@ class FormatConverter:
         return done
 
     def to_huggingface(
-        self, *, annotations_path: str | Path, output_dir: str | Path, push_to_hub: bool = False
+        self, *, annotations_path: str | Path, output_dir: str | Path, push_to_hub: bool | str = False
     ) -> Any:
-        """Write a Hugging Face dataset of a file or folder in any of the formats; see formats.huggingface."""
-        from hiveguard_pipeline.formats.huggingface.format import to_huggingface
+        """Write a file or folder in any of the formats, told by its look, as a Hugging Face DatasetDict.
 
-        return to_huggingface(
-            annotations_path=annotations_path, output_dir=output_dir, push_to_hub=push_to_hub
+        push_to_hub: also push it, under the name given or, for True, that of output_dir; this asks the Hub as
+        the user whose token the library finds. Returns the dataset as it was saved. Raises BadInputError as
+        `convert` does, and where the Hub refuses.
+        """
+        from hiveguard_pipeline.formats.huggingface.hub import load_saved
+        from hiveguard_pipeline.formats.recognise import format_of
+
+        source, target = Path(annotations_path), Path(output_dir)
+        self.convert(
+            input_path=source, input_format=format_of(source), output_path=target, output_format="huggingface"
         )
+        return load_saved(target, push_to_hub)
 
 
 def open_source(name: str, path: Path, options: Options, lost: Losses) -> Source:

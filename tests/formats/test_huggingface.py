@@ -22,7 +22,7 @@ from hiveguard_pipeline.formats.recognise import format_of
 from .any_model import bytes_of_three_processes, models, read, write
 
 datasets = pytest.importorskip("datasets", reason="datasets is not installed (the extra [hf])")
-from hiveguard_pipeline.formats.huggingface.format import FORMAT, to_huggingface  # noqa: E402
+from hiveguard_pipeline.formats.huggingface.format import FORMAT  # noqa: E402
 
 HEADER = Header([Category("dog", 18), Category("cat", 3)])
 ITEMS = [
@@ -215,7 +215,7 @@ def test_to_huggingface_takes_what_it_recognises(name: str, tmp_path: Path) -> N
             options=Options(allow_lossy=True),
         )
     assert format_of(given) == name
-    found = to_huggingface(annotations_path=given, output_dir=tmp_path / "hf")
+    found = FormatConverter().to_huggingface(annotations_path=given, output_dir=tmp_path / "hf")
     assert found["train"].num_rows == 1
     assert found["train"]["name"][:] == ["t"]
     again = FormatConverter().to_huggingface(annotations_path=tmp_path / "hf", output_dir=tmp_path / "again")
@@ -263,8 +263,9 @@ def test_pushing_asks_the_hub_and_a_refusal_is_told_without_the_token(tmp_path: 
 
     write(jsonl.FORMAT, tmp_path / "in.jsonl", HEADER, ITEMS)
     code = (
-        "import sys\nfrom hiveguard_pipeline.formats.huggingface.format import to_huggingface\n"
-        "to_huggingface(annotations_path=sys.argv[1], output_dir=sys.argv[2], push_to_hub='me/boxes')\n"
+        "import sys\nfrom hiveguard_pipeline.formats import FormatConverter\n"
+        "FormatConverter().to_huggingface("
+        "annotations_path=sys.argv[1], output_dir=sys.argv[2], push_to_hub='me/boxes')\n"
     )
     with HTTPServer(("127.0.0.1", 0), Hub) as hub:
         thread = threading.Thread(target=hub.serve_forever, daemon=True)

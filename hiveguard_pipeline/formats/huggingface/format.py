@@ -8,20 +8,15 @@ side-car.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hiveguard_pipeline.errors import BadInputError
 from hiveguard_pipeline.formats.format import Feature, Options, Read, Reading, Written
-from hiveguard_pipeline.formats.huggingface.library import offline, online
+from hiveguard_pipeline.formats.huggingface.library import offline
 from hiveguard_pipeline.formats.huggingface.rows import about_of, item_of, row_of, rows_of
 from hiveguard_pipeline.formats.huggingface.tables import SplitWriter, features_of, open_splits
 from hiveguard_pipeline.formats.losses import Losses
 from hiveguard_pipeline.formats.model import Category, Header, Item
 from hiveguard_pipeline.formats.names import distinct_names
 from hiveguard_pipeline.formats.text_lines import Names
-
-if TYPE_CHECKING:
-    from datasets import DatasetDict
 
 _SPLITS = ("train", "validation", "test")
 
@@ -83,35 +78,6 @@ class HuggingFace:
                 splits.add(split, row)
                 yield Written(item, split, said, about_of(row, names))
             splits.save(_SPLITS)
-
-
-def to_huggingface(
-    *, annotations_path: str | Path, output_dir: str | Path, push_to_hub: bool | str = False
-) -> "DatasetDict":
-    """Write a file or folder in any of our formats, told by its look, as a Hugging Face dataset.
-
-    push_to_hub: also push it, under the name given or, for True, that of output_dir; this asks the Hub as
-    the user whose token the library finds. Returns the dataset as it was saved. Raises BadInputError as
-    FormatConverter.convert does.
-    """
-    from hiveguard_pipeline.formats.convert import FormatConverter
-    from hiveguard_pipeline.formats.recognise import format_of
-
-    source, target = Path(annotations_path), Path(output_dir)
-    FormatConverter().convert(
-        input_path=source, input_format=format_of(source), output_path=target, output_format="huggingface"
-    )
-    datasets = online()
-    saved: DatasetDict = datasets.load_from_disk(str(target))
-    if push_to_hub:
-        name = push_to_hub if isinstance(push_to_hub, str) else target.name
-        try:
-            saved.push_to_hub(name)
-        except (OSError, ValueError) as error:
-            raise BadInputError(
-                f"the dataset was written to {target} and could not be pushed to {name}: {error}."
-            ) from None
-    return saved
 
 
 FORMAT = HuggingFace()
