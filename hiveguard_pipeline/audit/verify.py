@@ -9,59 +9,29 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from hiveguard_pipeline.audit.eras import ClassEras
+from hiveguard_pipeline.audit.histories import (
+    NUMBERED,
+    Window,
+    codes_of,
+    count_histories,
+    history_of,
+    read_labels,
+    read_ledger,
+    read_votes,
+)
 from hiveguard_pipeline.audit.probabilities import probability_differences
-from hiveguard_pipeline.rules.columns import NO_CONFIDENCE, NO_LABEL, Votes
+from hiveguard_pipeline.rules.columns import NO_LABEL, Votes
 from hiveguard_pipeline.rules.policy import Policy
-from hiveguard_pipeline.rules.replay import DECISIONS, History, Outcome, replay
-from hiveguard_pipeline.rules.states import KINDS, STATES, State
+from hiveguard_pipeline.rules.replay import Outcome, replay
+from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.store.bulk import Columns, read_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, policy_history
-from hiveguard_pipeline.store.exclusions import counted
-from hiveguard_pipeline.store.standing import APPLIED_THROUGH, newest_standing
+from hiveguard_pipeline.store.standing import newest_standing
 from hiveguard_pipeline.store.structured import at_once
 from hiveguard_pipeline.store.tables import full_time
 
 ITEMS_AT_ONCE = 200_000
-
-_LABELS: dict[str, type] = {
-    "item_id": str,
-    "external_id": str,
-    "gold": int,
-    "has_row": int,
-    "label": str,
-    "confidence": int,
-    "state": str,
-    "flagged": int,
-    "vote_count": int,
-    "revalidation_vote_count": int,
-    "revalidation_epochs": int,
-    "policy_id": int,
-    "generation": int,
-    "applied_through": int,
-}
-_BATCHES: dict[str, type] = {
-    "n": int,
-    "batch_id": int,
-    "policy_id": int,
-    "kind": str,
-    "first_vote_id": int,
-    "last_vote_id": int,
-    "agree": int,
-    "disagree": int,
-    "label": str,
-    "confidence_before": int,
-    "confidence_after": int,
-    "state_after": str,
-    "review_id": int,
-    "decision": str,
-    "decided_label": str,
-    "undoes": int,
-    "restates_through": int,
-    "probability": int,
-    "calibration_id": int,
-    "applied": int,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +70,10 @@ def verify(
         eras = ClassEras.of(connection, dataset)
         for reason in eras.differences(connection):
             done.findings.append(Finding(dataset.name, None, None, None, reason))
-        count = int(
-            connection.execute(
-                sa.text(f"SELECT count(*) {_HISTORIES}"), {"dataset": dataset.dataset_id}
-            ).scalar_one()
-        )
+        count = count_histories(connection, dataset)
         after = "00000000-0000-0000-0000-000000000000"
         while done.items < count:
-            labels = read_columns(
-                connection,
-                f"SELECT {_LABEL_FIELDS} {_HISTORIES} AND i.item_id > :after ORDER BY i.item_id"
-                f" LIMIT {at_once(dataset, ITEMS_AT_ONCE)}",
-                {"dataset": dataset.dataset_id, "after": after},
-                _LABELS,
-            )
+            labels = read_labels(connection, dataset, after, at_once(dataset, ITEMS_AT_ONCE))
             if not len(labels["item_id"]):
                 break
             window = {
@@ -128,83 +88,25 @@ def verify(
     return done
 
 
-_HISTORIES = (
-    "FROM items i LEFT JOIN labels l ON l.item_id = i.item_id WHERE i.dataset_id = :dataset AND"
-    " (l.item_id IS NOT NULL OR EXISTS (SELECT 1 FROM batches b WHERE b.item_id = i.item_id))"
-)
-_LABEL_FIELDS = (
-    "i.item_id AS item_id, i.external_id AS external_id,"
-    " CASE WHEN i.gold_label IS NULL THEN 0 ELSE 1 END AS gold,"
-    " CASE WHEN l.item_id IS NULL THEN 0 ELSE 1 END AS has_row, l.label AS label,"
-    f" coalesce(l.confidence, {NO_CONFIDENCE}) AS confidence, coalesce(l.state, 'unlabeled') AS state,"
-    " CASE WHEN l.needs_review THEN 1 ELSE 0 END AS flagged,"
-    " coalesce(l.vote_count, 0) AS vote_count,"
-    " coalesce(l.revalidation_vote_count, 0) AS revalidation_vote_count,"
-    " coalesce(l.revalidation_epochs, 0) AS revalidation_epochs, coalesce(l.policy_id, 0) AS policy_id,"
-    " coalesce(l.generation, 1) AS generation, coalesce(l.applied_through, 0) AS applied_through"
-)
-_NUMBERED = (
-    "(SELECT i.item_id, coalesce(l.generation, 1) AS generation,"
-    f" row_number() OVER (ORDER BY i.item_id) - 1 AS n {_HISTORIES}"
-    " AND i.item_id > :after AND i.item_id <= :last) w"
-)
-
-
-_RESTATES = (
-    "b.generation > 1 AND EXISTS (SELECT 1 FROM batches x WHERE x.item_id = b.item_id"
-    " AND x.review_id = b.review_id AND x.generation < b.generation)"
-)
-"""SQL: ledger row b restates a decision that was taken in an earlier generation."""
-
-_APPLIED = (
-    "coalesce((SELECT max(p.last_vote_id) FROM batches p WHERE p.item_id = b.item_id"
-    " AND p.generation = b.generation AND p.batch_id <= b.batch_id), 0)"
-)
-"""SQL: the newest vote that counted as processed after ledger row b."""
-
-
 def _verify_part(
     connection: sa.Connection,
     dataset: Dataset,
     labels: Columns,
-    window: dict[str, object],
+    window: Window,
     policies: dict[int, Policy],
     eras: ClassEras,
     done: Verification,
 ) -> None:
     # Who gave a vote matters where a probability decided.
     adaptive = any(policy.is_adaptive for policy in policies.values())
-    solver = "v.solver_id" if adaptive else "''"
-    votes = read_columns(
-        connection,
-        f"SELECT w.n, v.vote_id, v.answer, {solver} AS solver_id FROM {_NUMBERED} JOIN votes v"
-        f" ON v.item_id = w.item_id{counted(connection, dataset)} ORDER BY w.n, v.vote_id",
-        window,
-        {"n": int, "vote_id": int, "answer": str, "solver_id": str},
-    )
-    batches = read_columns(
-        connection,
-        "SELECT w.n, b.batch_id, b.policy_id, b.kind, coalesce(b.first_vote_id, -1) AS first_vote_id,"
-        " coalesce(b.last_vote_id, -1) AS last_vote_id, b.agree, b.disagree, b.label,"
-        f" coalesce(b.confidence_before, {NO_CONFIDENCE}) AS confidence_before,"
-        f" coalesce(b.confidence_after, {NO_CONFIDENCE}) AS confidence_after, b.state_after,"
-        " coalesce(b.review_id, -1) AS review_id, coalesce(r.decision, 'none') AS decision,"
-        " r.label AS decided_label,"
-        " coalesce(r.undoes, -1) AS undoes,"
-        f" CASE WHEN {_RESTATES} THEN {APPLIED_THROUGH} ELSE -1 END AS restates_through,"
-        " coalesce(b.probability, -1) AS probability, coalesce(b.calibration_id, -1) AS calibration_id,"
-        f" CASE WHEN b.calibration_id IS NULL THEN 0 ELSE {_APPLIED} END AS applied FROM {_NUMBERED}"
-        " JOIN batches b ON b.item_id = w.item_id AND b.generation = w.generation"
-        " LEFT JOIN reviews r ON r.review_id = b.review_id ORDER BY w.n, b.batch_id",
-        window,
-        _BATCHES,
-    )
+    votes = read_votes(connection, dataset, window, with_solvers=adaptive)
+    batches = read_ledger(connection, window)
     items = len(labels["item_id"])
     coded, words = _encoded(votes["answer"], batches["label"], labels["label"], batches["decided_label"])
     offsets = np.searchsorted(votes["n"], np.arange(items + 1)).astype(np.int64)
     judge = eras.judge(words)
     stream = Votes(offsets, coded[0], judge)
-    history = _history(batches, coded[1], list(policies), eras)
+    history = history_of(batches, coded[1], list(policies), eras)
     outcome, differences = replay(stream, votes["vote_id"], history, list(policies.values()))
     decided = coded[3]
     if judge is not None:
@@ -251,12 +153,12 @@ def _verify_part(
     done.batches += len(history)
 
 
-def _misopened(connection: sa.Connection, window: dict[str, object], batches: Columns) -> list[int]:
+def _misopened(connection: sa.Connection, window: Window, batches: Columns) -> list[int]:
     """Items whose generation does not open with the newest decision that stood when it began."""
     expected = read_columns(
         connection,
         f"SELECT w.n, coalesce({newest_standing('w.item_id', 'w.generation')}, -1) AS review_id"
-        f" FROM {_NUMBERED} WHERE w.generation > 1 ORDER BY w.n",
+        f" FROM {NUMBERED} WHERE w.generation > 1 ORDER BY w.n",
         window,
         {"n": int, "review_id": int},
     )
@@ -266,7 +168,7 @@ def _misopened(connection: sa.Connection, window: dict[str, object], batches: Co
     return [int(item) for item in expected["n"][opened[expected["n"]] != expected["review_id"]]]
 
 
-def _mistimed(connection: sa.Connection, window: dict[str, object]) -> list[int]:
+def _mistimed(connection: sa.Connection, window: Window) -> list[int]:
     """Labels whose time is not that of the vote which completed the votes of their first label."""
     completing = (
         "SELECT max(b.batch_id) FROM batches b WHERE b.item_id = w.item_id AND b.generation = w.generation"
@@ -275,7 +177,7 @@ def _mistimed(connection: sa.Connection, window: dict[str, object]) -> list[int]
     )
     found = read_columns(
         connection,
-        f"SELECT w.n FROM {_NUMBERED} JOIN labels l ON l.item_id = w.item_id"
+        f"SELECT w.n FROM {NUMBERED} JOIN labels l ON l.item_id = w.item_id"
         f" JOIN batches c ON c.batch_id = ({completing}) JOIN votes v ON v.vote_id = c.last_vote_id"
         f" WHERE l.label IS NOT NULL AND l.created_at <> {full_time(connection, 'v.created_at')}"
         " ORDER BY w.n",
@@ -292,50 +194,12 @@ def _encoded(*columns: Any) -> tuple[list[Any], Any]:
     return np.split(codes, np.cumsum([len(column) for column in columns])[:-1]), joined.dictionary
 
 
-def _codes(words: tuple[str, ...], column: Any) -> Any:
-    """Positions of words in a list; past its end for a word that is not in it."""
-    found = pa.compute.index_in(column, value_set=pa.array(words)).fill_null(len(words))
-    return found.to_numpy(zero_copy_only=False).astype(np.uint8)
-
-
-def _history(batches: Columns, label: Any, policy_ids: list[int], eras: ClassEras) -> History:
-    rows = len(batches["n"])
-    row_of_review = {int(review): row for row, review in enumerate(batches["review_id"]) if review >= 0}
-    undone = np.zeros(rows, dtype=bool)
-    restores = np.full(rows, -1, dtype=np.int64)
-    for row in np.flatnonzero(batches["undoes"] >= 0).tolist():
-        replaced = row_of_review.get(int(batches["undoes"][row]))
-        if replaced is None:
-            continue
-        undone[replaced] = True
-        if replaced > 0 and batches["n"][replaced - 1] == batches["n"][replaced]:
-            restores[row] = replaced - 1
-    return History(
-        item=batches["n"],
-        policy=np.searchsorted(np.array(policy_ids), batches["policy_id"]).clip(0, len(policy_ids) - 1),
-        kind=_codes(KINDS, batches["kind"]),
-        first_vote_id=batches["first_vote_id"],
-        last_vote_id=batches["last_vote_id"],
-        agree=batches["agree"],
-        disagree=batches["disagree"],
-        label=label,
-        confidence_before=batches["confidence_before"],
-        confidence_after=batches["confidence_after"],
-        state_after=_codes(STATES, batches["state_after"]),
-        decision=_codes(DECISIONS, batches["decision"]),
-        undone=undone,
-        restores=restores,
-        restates_through=batches["restates_through"],
-        era=eras.of_rows(batches["batch_id"]),
-    )
-
-
 def _label_differences(
     labels: Columns, label: Any, batches: Columns, votes: Columns, outcome: Outcome
 ) -> list[tuple[Any, str]]:
     """Labels that are not what their ledger amounts to."""
     items = len(labels["item_id"])
-    state = _codes(STATES, labels["state"])
+    state = codes_of(STATES, labels["state"])
     derived_state = np.where(labels["gold"] == 1, State.GOLD, outcome.state)
     has_rows = outcome.last_row >= 0
     # A recount that finds no label leaves a row that says so, in a generation that has no ledger.
