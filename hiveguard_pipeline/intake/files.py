@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
@@ -172,7 +173,7 @@ class RowFile:
             place[readable] = np.arange(table.num_rows)
             take = pa.array(place, mask=place < 0)
             columns = {name: column.take(take) for name, column in columns.items()}
-            reason = pa.compute.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE)
+            reason = pc.if_else(pa.array(readable), pa.scalar(None, pa.string()), UNREADABLE)
         block = Block(line=np.arange(len(rows)) + self._line, row=rows, values=columns, reason=reason)
         blank = _blank(rows)
         return block.only(~blank) if blank.any() else block
@@ -279,15 +280,13 @@ def _lines(data: bytes) -> Any:
     ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
     offsets = np.concatenate(([0], ends)).astype(np.int32)
     lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
-    return pa.compute.utf8_rtrim(lines, "\r\n")
+    return pc.utf8_rtrim(lines, "\r\n")
 
 
 def _blank(lines: Any) -> Any:
     """True for lines that are empty or blank."""
     blank = np.zeros(len(lines), dtype=bool)
-    shortest = pa.compute.utf8_slice_codeunits(lines, 0, 1)
-    maybe = np.flatnonzero(pa.compute.equal(pa.compute.utf8_trim_whitespace(shortest), "").to_numpy(False))
-    blank[maybe] = pa.compute.equal(
-        pa.compute.utf8_trim_whitespace(lines.take(pa.array(maybe))), ""
-    ).to_numpy(False)
+    shortest = pc.utf8_slice_codeunits(lines, 0, 1)
+    maybe = np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(shortest), "").to_numpy(False))
+    blank[maybe] = pc.equal(pc.utf8_trim_whitespace(lines.take(pa.array(maybe))), "").to_numpy(False)
     return blank

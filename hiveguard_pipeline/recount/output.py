@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hiveguard_pipeline import __version__
 from hiveguard_pipeline.errors import BadInputError
@@ -38,9 +39,9 @@ class Counts:
         counted = part.states.column("state").value_counts()
         for entry in counted.to_pylist():
             self.states[entry["values"]] += entry["counts"]
-        self.votes += pa.compute.sum(part.states.column("votes")).as_py() or 0
+        self.votes += pc.sum(part.states.column("votes")).as_py() or 0
         self.newest_vote_id = max(
-            self.newest_vote_id, pa.compute.max(part.states.column("newest_vote_id")).as_py() or 0
+            self.newest_vote_id, pc.max(part.states.column("newest_vote_id")).as_py() or 0
         )
 
 

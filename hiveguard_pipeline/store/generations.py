@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from hiveguard_pipeline.rules.arithmetic import Integers, share
@@ -180,7 +181,7 @@ def _open_with_decisions(
     floor = recorded.policy.revalidation_confidence_threshold
     reached = np.maximum(share(agree, np.maximum(applied, 1)), floor)
     unlabeled = opened["label"].is_null().to_numpy(zero_copy_only=False)
-    discarded = pa.compute.equal(opened["decision"], "discard").to_numpy(zero_copy_only=False)
+    discarded = pc.equal(opened["decision"], "discard").to_numpy(zero_copy_only=False)
     shared = {
         "item_id": opened["item_id"],
         "label": opened["label"],
@@ -188,7 +189,7 @@ def _open_with_decisions(
         "generation": opened["generation"],
     }
     confidence = pa.array(reached, mask=unlabeled)
-    accepted = pa.compute.equal(opened["decision"], "accept").to_numpy(zero_copy_only=False)
+    accepted = pc.equal(opened["decision"], "accept").to_numpy(zero_copy_only=False)
     state = np.where(accepted, STATES[State.GRADUATED], STATES[State.IN_REVALIDATION])
     state = pa.array(np.where(discarded, STATES[State.DISCARDED], state))
     append(
