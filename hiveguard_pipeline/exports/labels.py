@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from hiveguard_pipeline.exports.files import open_writer
 from hiveguard_pipeline.exports.query import FIELDS, SCHEMA, label_query
-from hiveguard_pipeline.store.bulk import stream_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import get_dataset
+from hiveguard_pipeline.store.stream import stream_columns
 
 
 def label_batches(

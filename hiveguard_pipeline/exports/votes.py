@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from hiveguard_pipeline.exports.files import open_writer
-from hiveguard_pipeline.store.bulk import stream_columns
 from hiveguard_pipeline.store.database import Database
 from hiveguard_pipeline.store.datasets import Dataset, get_dataset, progress_of
 from hiveguard_pipeline.store.exclusions import counted
 from hiveguard_pipeline.store.horizon import WAIT_SECONDS, safe_horizon
+from hiveguard_pipeline.store.stream import stream_columns
 from hiveguard_pipeline.store.tables import written_time
 
 _TEXT = {int: pa.int64(), str: pa.string()}

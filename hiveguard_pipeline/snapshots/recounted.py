@@ -17,8 +17,8 @@ from hiveguard_pipeline.rules.policy import ONE
 from hiveguard_pipeline.rules.states import STATES, State
 from hiveguard_pipeline.snapshots.content import WITHOUT_SPLIT
 from hiveguard_pipeline.snapshots.header import Selection
-from hiveguard_pipeline.store.bulk import stream_columns
 from hiveguard_pipeline.store.datasets import Dataset
+from hiveguard_pipeline.store.stream import stream_columns
 
 _READ = (
     "item_id",

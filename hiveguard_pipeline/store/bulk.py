@@ -12,7 +12,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self
@@ -28,7 +28,6 @@ Columns = dict[str, Any]
 """Column name -> numpy int64 array (int) or pyarrow string array (str)."""
 
 _SQLITE_PARAMETERS = 32_000
-_STREAMED_ROWS = 16_384
 _WRITTEN_ROWS = 65_536
 
 
@@ -48,7 +47,7 @@ def _read_sqlite(
         f"group_concat({name})" if kind is int else f"json_group_array({name})"
         for name, kind in types.items()
     )
-    row = _cursor(connection).execute(f"SELECT {gathered} FROM ({query})", dict(parameters)).fetchone()
+    row = raw_cursor(connection).execute(f"SELECT {gathered} FROM ({query})", dict(parameters)).fetchone()
     columns: Columns = {}
     for (name, kind), text in zip(types.items(), row, strict=True):
         if kind is int:
@@ -62,56 +61,49 @@ def _read_postgres(
     connection: sa.Connection, query: str, parameters: Mapping[str, object], types: Mapping[str, type]
 ) -> Columns:
     buffer = io.BytesIO()
-    with _cursor(connection) as cursor:
-        statement = cursor.mogrify(_pyformat(query), dict(parameters)).decode()
-        cursor.copy_expert(f"COPY ({statement}) TO STDOUT (FORMAT csv)", buffer)
-    if not buffer.tell():
-        return {name: _empty(kind) for name, kind in types.items()}
-    try:
-        table = _parsed(buffer, types, block_size=1 << 20)
-    except pa.ArrowInvalid:  # a value longer than a block
-        table = _parsed(buffer, types, block_size=min(buffer.getbuffer().nbytes + 1, (1 << 31) - 1))
+    with raw_cursor(connection) as cursor:
+        cursor.copy_expert(copy_statement(cursor, query, parameters), buffer)
+    table = table_of(buffer, types)
     return {
         name: to_numbers(table[name]) if kind is int else table[name].combine_chunks()
         for name, kind in types.items()
     }
 
 
+def copy_statement(cursor: Any, query: str, parameters: Mapping[str, object]) -> str:
+    """PostgreSQL's COPY of a query with named parameters, as CSV that `table_of` reads."""
+    # `:name` parameters as psycopg2 writes them.
+    named = re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", query.replace("%", "%%"))
+    return f"COPY ({cursor.mogrify(named, dict(parameters)).decode()}) TO STDOUT (FORMAT csv)"
+
+
+def table_of(copied: io.BytesIO, types: Mapping[str, type]) -> pa.Table:
+    """CSV as COPY writes it as a table: an unquoted empty value is null, a quoted one is text."""
+    if not copied.getbuffer().nbytes:
+        return schema_of(types).empty_table()
+    try:
+        return _parsed(copied, types, block_size=1 << 20)
+    except pa.ArrowInvalid:  # a value longer than a block
+        return _parsed(copied, types, block_size=min(copied.getbuffer().nbytes + 1, (1 << 31) - 1))
+
+
+def schema_of(types: Mapping[str, type]) -> pa.Schema:
+    """Columns as they are asked for, int or str, as Arrow has them."""
+    return pa.schema([(name, pa.int64() if kind is int else pa.string()) for name, kind in types.items()])
+
+
 def _parsed(buffer: io.BytesIO, types: Mapping[str, type], block_size: int) -> Any:
-    """CSV as COPY writes it: an unquoted empty value is null, a quoted one is text."""
     return pa_csv.read_csv(
         pa.BufferReader(buffer.getbuffer()),
         read_options=pa_csv.ReadOptions(column_names=list(types), block_size=block_size),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
-            column_types={name: pa.int64() if kind is int else pa.string() for name, kind in types.items()},
+            column_types=schema_of(types),
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
     )
-
-
-def stream_columns(
-    connection: sa.Connection, query: str, parameters: Mapping[str, object], types: Mapping[str, type]
-) -> Generator[pa.RecordBatch]:
-    """The rows of a query in record batches, as the database yields them: memory does not grow with rows."""
-    schema = pa.schema([(name, pa.int64() if kind is int else pa.string()) for name, kind in types.items()])
-    if connection.dialect.name == "sqlite":
-        cursor: Any = _cursor(connection).execute(query, dict(parameters))
-    else:
-        cursor = connection.connection.cursor("hiveguard_stream")
-        cursor.itersize = _STREAMED_ROWS
-        cursor.execute(_pyformat(query), dict(parameters))
-    try:
-        while rows := cursor.fetchmany(_STREAMED_ROWS):
-            arrays = [
-                pa.array(column, type=field.type)
-                for column, field in zip(zip(*rows, strict=True), schema, strict=True)
-            ]
-            yield pa.record_batch(arrays, schema=schema)
-    finally:
-        cursor.close()
 
 
 def append(connection: sa.Connection, table: str, columns: Mapping[str, Any]) -> int:
@@ -123,7 +115,7 @@ def append(connection: sa.Connection, table: str, columns: Mapping[str, Any]) ->
     if connection.dialect.name == "sqlite":
         _append_sqlite(connection, table, names, data)
     else:
-        with _cursor(connection) as cursor, _CsvAhead(data) as text:
+        with raw_cursor(connection) as cursor, _CsvAhead(data) as text:
             cursor.copy_expert(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)', text)
     return int(data.num_rows)
 
@@ -166,7 +158,7 @@ def _csv(data: pa.Table) -> io.BytesIO:
 
 
 def _append_sqlite(connection: sa.Connection, table: str, names: str, data: pa.Table) -> None:
-    cursor = _cursor(connection)
+    cursor = raw_cursor(connection)
     row = f"({', '.join('?' * data.num_columns)})"
     chunk = _SQLITE_PARAMETERS // data.num_columns
     for start in range(0, data.num_rows, chunk):
@@ -186,14 +178,6 @@ def _arrow(column: Any) -> Any:
     return pa.array(column)
 
 
-def _empty(kind: type) -> Any:
-    return np.empty(0, dtype=np.int64) if kind is int else from_texts([])
-
-
-def _cursor(connection: sa.Connection) -> Any:
+def raw_cursor(connection: sa.Connection) -> Any:
+    """A cursor of the driver's own, in the transaction of a connection."""
     return connection.connection.cursor()
-
-
-def _pyformat(query: str) -> str:
-    """`:name` parameters as psycopg2 writes them."""
-    return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", query.replace("%", "%%"))

@@ -1,18 +1,21 @@
 """Columns come out of either database exactly as they went in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import psycopg2.errors
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hiveguard_pipeline.store.bulk import append, read_columns, stream_columns
+from hiveguard_pipeline.store.bulk import append, read_columns
 from hiveguard_pipeline.store.database import Database
+from hiveguard_pipeline.store.schema import open_database
+from hiveguard_pipeline.store.stream import stream_columns
 
 TYPES: dict[str, type] = {"n": int, "number": int, "words": str}
 QUERY = "SELECT n, number, words FROM odd WHERE n >= :least ORDER BY n"
@@ -110,7 +113,45 @@ def test_many_rows_come_back_in_order_whole_and_in_batches(database: Database) -
         assert len(read(connection, least=count - 5)) == 5
         batches = list(stream_columns(connection, QUERY, {"least": 0}, TYPES))
     assert len(batches) > 1
+    assert {len(batch) for batch in batches[:-1]} == {16_384}, "the same on both: Parquet files show it"
     assert np.array_equal(np.concatenate([batch["n"].to_numpy() for batch in batches]), np.arange(count))
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 3])
+def test_a_stream_that_is_closed_early_leaves_its_transaction_as_it_was(
+    database: Database, wanted: int
+) -> None:
+    many = "SELECT generate_series(1, 500000000) AS n"
+    if database.is_sqlite:
+        many = (
+            "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 500000000)"
+            " SELECT n FROM r"
+        )
+    endless = f"SELECT n, n AS number, 'word' AS words FROM ({many}) s"
+    with table(database) as connection:
+        appended(connection, ["x"])
+        stream = stream_columns(connection, endless, {}, TYPES)
+        for first in range(wanted):
+            assert next(stream)["n"][0].as_py() >= first + 1
+        stream.close()
+        assert read(connection) == [(0, 0, "x")]
+        assert streamed(connection) == [(0, 0, "x")]
+
+
+def test_what_ends_a_stream_is_raised_where_it_is_read_and_the_transaction_goes_on(
+    new_postgres: Callable[..., str],
+) -> None:
+    database = open_database(new_postgres())
+    many = "SELECT generate_series(1, 200000) AS n"
+    broken = f"SELECT n, 10 / (100000 - n) AS number, 'word' AS words FROM ({many}) s"
+    with table(database) as connection:
+        appended(connection, ["x"])
+        stream = stream_columns(connection, broken, {}, TYPES)
+        assert len(next(stream)) > 0
+        with pytest.raises(psycopg2.errors.DivisionByZero):
+            list(stream)
+        assert streamed(connection) == [(0, 0, "x")]
+    database.engine.dispose()
 
 
 @pytest.mark.parametrize("size", [2_000_000, 20_000_000])
@@ -119,6 +160,7 @@ def test_a_text_of_megabytes_comes_back(database: Database, size: int) -> None:
     with table(database) as connection:
         appended(connection, words)
         assert [row[2] for row in read(connection)] == words
+        assert [row[2] for row in streamed(connection)] == words
 
 
 def test_a_query_may_hold_percent_signs_and_casts(database: Database) -> None:

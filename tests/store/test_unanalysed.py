@@ -50,13 +50,14 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explained]:
     def read_explained(
         connection: sa.Connection, query: str, parameters: dict[str, Any], types: dict[str, type]
     ) -> bulk.Columns:
-        with bulk._cursor(connection) as cursor:
+        with bulk.raw_cursor(connection) as cursor:
 
             def run(statement: str) -> Any:
-                cursor.execute(bulk._pyformat(statement), dict(parameters))
+                cursor.execute(statement)
                 return cursor.fetchone()
 
-            found.explain(run, query)
+            copied = bulk.copy_statement(cursor, query, parameters)
+            found.explain(run, copied.removeprefix("COPY (").rpartition(") TO STDOUT")[0])
         return read(connection, query, parameters, types)
 
     def before(
