@@ -19,7 +19,7 @@ from hiveguard_pipeline.store.bulk import copy_statement, raw_cursor, schema_of,
 _ROWS = 16_384
 """Of a batch, on either database: Parquet files show it."""
 
-_FIRST_BYTES, _MOST_BYTES = 1 << 16, 1 << 22
+_FIRST_BYTES, _MOST_BYTES = 1 << 16, 1 << 20
 """Of CSV that is parsed at once: little first, so that something is there soon."""
 _BLOCKS_AHEAD = 2
 _SAVEPOINT = "hiveguard_stream"
