@@ -87,7 +87,8 @@ def _left(connection: sa.Connection, dataset: Dataset) -> Columns:
         "SELECT t.item_id, i.external_id, t.workflow_id, t.from_stage, t.to_stage, t.outcome,"
         f" {label} AS label, CASE WHEN t.entry IS NULL THEN 0 ELSE 1 END AS entered,"
         f" {written_time(connection, 't.created_at')} AS created_at,"
-        " CASE WHEN r.label IS NULL THEN 0 ELSE 1 END AS decided, r.label AS decided_label"
+        " CASE WHEN r.decision IN ('accept', 'confirm', 'relabel') THEN 1 ELSE 0 END AS decided,"
+        " r.label AS decided_label"
         f" FROM ({_LEAVING}) t JOIN items i ON i.item_id = t.item_id"
         " LEFT JOIN reviews r ON r.review_id = t.review_id ORDER BY t.n",
         {"dataset": dataset.dataset_id},
