@@ -51,7 +51,7 @@ def note_one(connection: sa.Connection, dataset_id: str, item_id: str) -> None:
     )
 
 
-_NOTE = (  # CASE: the votes of items that have a label are not counted
+_NOTE = (  # CASE: PostgreSQL would count the votes of all items, and look for their labels then
     "INSERT INTO contested_items (item_id, dataset_id) SELECT c.item_id, :dataset FROM ({chosen}) c"
     " LEFT JOIN labels l ON l.item_id = c.item_id WHERE CASE WHEN l.label IS NULL THEN"
     " (SELECT count(v.vote_id) FROM votes v WHERE v.item_id = c.item_id {through}) >= :least ELSE false END"
