@@ -27,11 +27,10 @@ from hiveguard_pipeline.labelstudio.known import (
 )
 from hiveguard_pipeline.labelstudio.offered import Offer, Offers
 from hiveguard_pipeline.labelstudio.seen import Look, Seen
-from hiveguard_pipeline.labelstudio.standing import Standing, given_votes
+from hiveguard_pipeline.labelstudio.standing import Standing, given_votes, quarantined_now
 from hiveguard_pipeline.retraction import exclude_revised, original_solver, revised_solver, withdraw_on
 from hiveguard_pipeline.rules.structured.answer import read_answer
 from hiveguard_pipeline.rules.structured.tasks import is_structured
-from hiveguard_pipeline.store import tables as t
 from hiveguard_pipeline.store.datasets import Dataset, now_text
 from hiveguard_pipeline.store.schema_versions import accepted_names, class_map_of
 
@@ -291,7 +290,7 @@ class _Following:
         taken = take_votes(self.connection, self.dataset, Offers(self.source, self.offers))
         self.done.votes += taken.accepted
         self.done.quarantined.update(taken.reasons)
-        reasons = self._reasons()
+        reasons = quarantined_now(self.connection, self.dataset)
         given = given_votes(self.connection, sorted({offer.item_id for offer in self.offers}))
         by_name = {
             (item_id, vote.solver_id): vote.vote_id for (item_id, _), votes in given.items() for vote in votes
@@ -310,20 +309,6 @@ class _Following:
     def _reason_before(self, annotation_id: int) -> str:
         row = self.known.get(annotation_id)
         return row.outcome.partition(" ")[2] if row is not None else "known already"
-
-    def _reasons(self) -> dict[int, str]:
-        """Why offers of the newest import went into quarantine, by line."""
-        newest = (
-            sa.select(sa.func.max(t.imports.c.import_id))
-            .where(t.imports.c.dataset_id == self.dataset.dataset_id)
-            .scalar_subquery()
-        )
-        rows = self.connection.execute(
-            sa.select(t.quarantined_votes.c.line, t.quarantined_votes.c.reason).where(
-                t.quarantined_votes.c.import_id == newest
-            )
-        )
-        return {int(row.line): str(row.reason) for row in rows}
 
     def _row(self, one: Seen, before: Known | None, solver: str, vote_id: int | None, outcome: str) -> Known:
         # What was proposed is what was there when the annotation was first seen.

@@ -1,4 +1,4 @@
-"""The votes that people have given by way of Label Studio, and which of them stand."""
+"""The votes that people have given by way of Label Studio, which of them stand, and what could be none."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hiveguard_pipeline.labelstudio.known import PREFIX
 from hiveguard_pipeline.retraction import original_solver
 from hiveguard_pipeline.store import tables as t
+from hiveguard_pipeline.store.datasets import Dataset
 
 _AT_ONCE = 1_000
 
@@ -48,3 +49,18 @@ def given_votes(connection: sa.Connection, item_ids: Sequence[str]) -> dict[tupl
                 Standing(row.vote_id, row.solver_id, row.answer, bool(row.withdrawn), revision)
             )
     return found
+
+
+def quarantined_now(connection: sa.Connection, dataset: Dataset) -> dict[int, str]:
+    """Why rows of a dataset's newest import went into quarantine, by line."""
+    newest = (
+        sa.select(sa.func.max(t.imports.c.import_id))
+        .where(t.imports.c.dataset_id == dataset.dataset_id)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        sa.select(t.quarantined_votes.c.line, t.quarantined_votes.c.reason).where(
+            t.quarantined_votes.c.import_id == newest
+        )
+    )
+    return {int(row.line): str(row.reason) for row in rows}
