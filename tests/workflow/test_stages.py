@@ -27,11 +27,10 @@ from hiveguard_pipeline.workflow import (
 )
 from hiveguard_pipeline.workflow.drawn import drawing, items_in, picture
 from hiveguard_pipeline.workflow.listed import transitions_of
-from tests.retraction.world import REVIEWER, SMALL
+from tests.retraction.world import REVIEWER, SMALL, WHO
 from tests.store.voting import add_items, cast
 from tests.workflow.world import LONG_AGO
 
-WHO = {"actor": "lead", "reason": "a test"}
 CROWD = [
     {"name": "first", "who": "crowd", "on_pass": "again", "on_fail": "review"},
     {"name": "again", "who": "crowd", "on_pass": "done", "on_fail": "review"},

@@ -29,7 +29,7 @@ from hiveguard_pipeline.workflow import (
     release,
     set_workflow,
 )
-from tests.retraction.world import SMALL
+from tests.retraction.world import SMALL, WHO
 from tests.store.voting import add_items, cast
 from tests.workflow.world import LONG_AGO
 
@@ -39,7 +39,6 @@ STAGES = [
     {"name": "review", "who": "experts", "answers": "2", "on_pass": "done", "on_fail": "settle"},
     {"name": "settle", "who": "experts", "on_pass": "done"},
 ]
-WHO = {"actor": "lead", "reason": "a test"}
 
 
 @pytest.fixture

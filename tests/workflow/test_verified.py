@@ -22,10 +22,9 @@ from hiveguard_pipeline.workflow import (
     set_workflow,
     verify_stages,
 )
-from tests.retraction.world import SMALL
+from tests.retraction.world import SMALL, WHO
 from tests.store.voting import add_items, cast
 
-WHO = {"actor": "lead", "reason": "a test"}
 STAGES = [
     {"name": "first", "who": "crowd", "on_pass": "again", "on_fail": "look"},
     {"name": "again", "who": "crowd", "on_pass": "done", "on_fail": "look"},
